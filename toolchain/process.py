@@ -1,0 +1,69 @@
+"""Running other programs: output to a log file, the log's end in the error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from toolchain import paths
+from toolchain.errors import ToolchainError
+
+TAIL_LINES: Final = 25
+"""Lines of a failed command's log that its error repeats."""
+
+
+def run_logged(
+    argv: Sequence[str | Path],
+    *,
+    log: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> None:
+    """Run ``argv`` with its output in ``.toolchain/logs/<log>.log``.
+
+    ``env`` is added to the environment; ``on_line`` sees every line as it comes.
+
+    :raises ToolchainError: the command is missing or failed; the message ends with the log's last lines.
+    """
+    paths.LOGS.mkdir(parents=True, exist_ok=True)
+    log_file = paths.LOGS / f"{log}.log"
+    command = [str(part) for part in argv]
+    with log_file.open("w", encoding="utf-8") as out:
+        out.write(f"$ {' '.join(command)}\n")
+        out.flush()
+        try:
+            child = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        except FileNotFoundError as error:
+            raise ToolchainError(f"{command[0]}: not found; is it installed and on PATH?") from error
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                out.write(line)
+                out.flush()
+                if on_line is not None:
+                    on_line(line.rstrip("\n"))
+            status = child.wait()
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+    if status != 0:
+        raise ToolchainError(f"{command[0]} ended with status {status}; full log: {log_file}\n{tail(log_file)}")
+
+
+def tail(file: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log."""
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
