@@ -1,0 +1,1 @@
+"""What every component shares: names, labels, quantities, pod hardening."""

@@ -1,0 +1,50 @@
+"""Pod hardening: the restricted Pod Security Standard, and requests that equal limits."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pulumi_kubernetes import core
+
+from components.common.quantities import Resources, format_bytes
+
+NON_ROOT_ID: Final = 65532
+"""User and group of every image here; the `nonroot` id of the distroless images."""
+
+
+def pod_security_context() -> core.v1.PodSecurityContextArgs:
+    """Pod level of the restricted standard; volumes are given to the non-root group once, not on every start."""
+    return core.v1.PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=NON_ROOT_ID,
+        run_as_group=NON_ROOT_ID,
+        fs_group=NON_ROOT_ID,
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def container_security_context() -> core.v1.SecurityContextArgs:
+    """Container level of the restricted standard, with a read-only root file system."""
+    return core.v1.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        run_as_non_root=True,
+        capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+        seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
+    """Requests equal to limits."""
+    return core.v1.ResourceRequirementsArgs(requests=resources.amounts(), limits=resources.amounts())
+
+
+def scratch_volume(name: str, size: int, *, in_memory: bool = False) -> core.v1.VolumeArgs:
+    """An emptyDir of at most `size` bytes; in memory it counts against the containers' memory limits."""
+    return core.v1.VolumeArgs(
+        name=name,
+        empty_dir=core.v1.EmptyDirVolumeSourceArgs(
+            size_limit=format_bytes(size), medium="Memory" if in_memory else None
+        ),
+    )

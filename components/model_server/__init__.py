@@ -1,0 +1,1 @@
+"""An inference engine that serves one model through an OpenAI-compatible API."""

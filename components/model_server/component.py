@@ -1,0 +1,292 @@
+"""The ModelServer component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import apps, core, meta, networking, policy
+
+from components.common.labels import object_labels, selector_labels
+from components.common.pods import (
+    container_security_context,
+    pod_security_context,
+    requirements,
+    scratch_volume,
+)
+from components.common.quantities import Resources
+from components.model_server.rollout import Rollout
+from components.model_server.timing import STARTUP_PERIOD_SECONDS, ServerTiming
+from components.model_server.vllm import PORT
+
+_SUMS_MOUNT = "/etc/model"
+_WORKLOAD = "model-server"
+_PORT_NAME = "http"
+
+
+@dataclass(frozen=True)
+class ModelServerSpec:
+    """What is planned for one model's server."""
+
+    model: str
+    """Name of the model: a DNS label, and the name of the Service."""
+    engine_version: str
+    image: str
+    """Image of the engine, by digest."""
+    verifier_image: str
+    """Image of the weights verifier, by digest."""
+    arguments: tuple[str, ...]
+    """Of the `vllm` command."""
+    environment: Mapping[str, str]
+    replicas: int
+    resources: Resources
+    verifier_resources: Resources
+    shared_memory: int
+    """Bytes of /dev/shm, part of the container's memory."""
+    scratch: int
+    """Bytes of /tmp, part of the container's ephemeral storage."""
+    timing: ServerTiming
+    rollout: Rollout
+    model_path: str
+    """Where the engine finds the weights."""
+    trusted_clients: Mapping[str, str]
+    """Labels of the namespaces that may reach the API."""
+    node_selector: Mapping[str, str]
+    """Labels of the nodes that qualify."""
+
+
+@dataclass(frozen=True)
+class ModelServerArgs:
+    """Inputs of a ModelServer."""
+
+    namespace: pulumi.Input[str]
+    service_account: pulumi.Input[str]
+    spec: ModelServerSpec
+    weights_claim: pulumi.Input[str]
+    """Claim of the volume with the weights, at `<model>/<digest>/`."""
+    weights_digest: pulumi.Input[str]
+    """Digest of a version that is verified and published on that volume."""
+    sums_config_map: pulumi.Input[str]
+    """ConfigMap with that version's SHA256SUMS."""
+
+
+class ModelServer(pulumi.ComponentResource):
+    """vLLM serving one model: Deployment, Service, disruption budget and NetworkPolicy.
+
+    The weights are hashed again before the engine starts, in an init container that fails closed. Only namespaces with
+    the trusted clients' labels reach the API; the pods have no egress but DNS.
+    """
+
+    cluster_ip: pulumi.Output[str]
+    """Address of the Service within the cluster."""
+
+    def __init__(self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("autoglm:model_server:ModelServer", name, None, opts)
+        spec = args.spec
+        labels = object_labels(_WORKLOAD, spec.model, component="inference", version=spec.engine_version)
+        selector = selector_labels(_WORKLOAD, spec.model)
+        metadata = meta.v1.ObjectMetaArgs(name=spec.model, namespace=args.namespace, labels=labels)
+        child = pulumi.ResourceOptions(parent=self)
+
+        isolation = networking.v1.NetworkPolicy(
+            name,
+            metadata=metadata,
+            spec=networking.v1.NetworkPolicySpecArgs(
+                pod_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
+                policy_types=["Ingress", "Egress"],
+                ingress=[
+                    networking.v1.NetworkPolicyIngressRuleArgs(
+                        from_=[
+                            networking.v1.NetworkPolicyPeerArgs(
+                                namespace_selector=meta.v1.LabelSelectorArgs(
+                                    match_labels=dict(spec.trusted_clients)
+                                )
+                            )
+                        ],
+                        ports=[networking.v1.NetworkPolicyPortArgs(port=PORT, protocol="TCP")],
+                    )
+                ],
+                egress=[],
+            ),
+            opts=child,
+        )
+        policy.v1.PodDisruptionBudget(
+            name,
+            metadata=metadata,
+            spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1,
+                # A pod that serves nothing must not hold up the draining of its node.
+                unhealthy_pod_eviction_policy="AlwaysAllow",
+                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
+            ),
+            opts=child,
+        )
+        service = core.v1.Service(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(
+                name=spec.model,
+                namespace=args.namespace,
+                labels=labels,
+                # Readiness is the Deployment's to report; waiting for endpoints would report a failure twice.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=selector,
+                ports=[
+                    core.v1.ServicePortArgs(
+                        name=_PORT_NAME, port=PORT, target_port=_PORT_NAME, protocol="TCP"
+                    )
+                ],
+            ),
+            opts=child,
+        )
+        # A rollout may replace the pods one after the other.
+        deadline = spec.timing.progress_deadline_seconds * (
+            1 if spec.rollout.max_surge >= spec.replicas else spec.replicas
+        )
+        timeout = f"{deadline + spec.timing.termination_grace_period_seconds + 60}s"
+        apps.v1.Deployment(
+            name,
+            metadata=metadata,
+            spec=apps.v1.DeploymentSpecArgs(
+                replicas=spec.replicas,
+                revision_history_limit=3,
+                progress_deadline_seconds=spec.timing.progress_deadline_seconds,
+                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
+                strategy=apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=apps.v1.RollingUpdateDeploymentArgs(
+                        max_surge=spec.rollout.max_surge, max_unavailable=spec.rollout.max_unavailable
+                    ),
+                ),
+                template=_pod_template(args, labels, selector),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[isolation],
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="5m"),
+            ),
+        )
+        self.cluster_ip = service.spec.cluster_ip
+        self.register_outputs({"clusterIp": self.cluster_ip})
+
+
+def _probe(path: str, *, period: int, timeout: int, failures: int) -> core.v1.ProbeArgs:
+    return core.v1.ProbeArgs(
+        http_get=core.v1.HTTPGetActionArgs(path=path, port=_PORT_NAME, scheme="HTTP"),
+        period_seconds=period,
+        timeout_seconds=timeout,
+        failure_threshold=failures,
+        success_threshold=1,
+    )
+
+
+def _pod_template(
+    args: ModelServerArgs, labels: dict[str, str], selector: dict[str, str]
+) -> core.v1.PodTemplateSpecArgs:
+    spec = args.spec
+    weights = core.v1.VolumeMountArgs(
+        name="weights",
+        mount_path=spec.model_path,
+        sub_path=pulumi.Output.format("{0}/{1}", spec.model, args.weights_digest),
+        read_only=True,
+    )
+    return core.v1.PodTemplateSpecArgs(
+        metadata=meta.v1.ObjectMetaArgs(
+            labels=labels,
+            annotations={
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": str(PORT),
+                "prometheus.io/path": "/metrics",
+                "autoglm-platform/weights-digest": args.weights_digest,
+                "kubectl.kubernetes.io/default-container": "vllm",
+            },
+        ),
+        spec=core.v1.PodSpecArgs(
+            service_account_name=args.service_account,
+            automount_service_account_token=False,
+            # Service variables such as VLLM_PORT would be read as the engine's own configuration.
+            enable_service_links=False,
+            node_selector=dict(spec.node_selector) or None,
+            security_context=pod_security_context(),
+            termination_grace_period_seconds=spec.timing.termination_grace_period_seconds,
+            topology_spread_constraints=[
+                core.v1.TopologySpreadConstraintArgs(
+                    max_skew=1,
+                    topology_key=key,
+                    when_unsatisfiable="ScheduleAnyway",
+                    label_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
+                )
+                for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+            ],
+            init_containers=[
+                core.v1.ContainerArgs(
+                    name="verify-weights",
+                    image=spec.verifier_image,
+                    image_pull_policy="IfNotPresent",
+                    command=["python3", "-m", "weights"],
+                    args=["verify", f"--sums={_SUMS_MOUNT}/SHA256SUMS", f"--path={spec.model_path}"],
+                    env=[core.v1.EnvVarArgs(name="HOME", value="/tmp")],
+                    resources=requirements(spec.verifier_resources),
+                    security_context=container_security_context(),
+                    termination_message_policy="FallbackToLogsOnError",
+                    volume_mounts=[
+                        weights,
+                        core.v1.VolumeMountArgs(name="sums", mount_path=_SUMS_MOUNT, read_only=True),
+                        core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+                    ],
+                )
+            ],
+            containers=[
+                core.v1.ContainerArgs(
+                    name="vllm",
+                    image=spec.image,
+                    image_pull_policy="IfNotPresent",
+                    command=["vllm"],
+                    args=list(spec.arguments),
+                    env=[
+                        core.v1.EnvVarArgs(name=key, value=value)
+                        for key, value in sorted(spec.environment.items())
+                    ],
+                    ports=[core.v1.ContainerPortArgs(name=_PORT_NAME, container_port=PORT, protocol="TCP")],
+                    resources=requirements(spec.resources),
+                    security_context=container_security_context(),
+                    startup_probe=_probe(
+                        "/v1/models",
+                        period=STARTUP_PERIOD_SECONDS,
+                        timeout=5,
+                        failures=spec.timing.startup_failure_threshold,
+                    ),
+                    # Readiness proves that the model is served; liveness restarts an engine that has died.
+                    readiness_probe=_probe("/v1/models", period=10, timeout=5, failures=3),
+                    liveness_probe=_probe("/health", period=30, timeout=10, failures=3),
+                    lifecycle=core.v1.LifecycleArgs(
+                        pre_stop=core.v1.LifecycleHandlerArgs(
+                            sleep=core.v1.SleepActionArgs(seconds=spec.timing.pre_stop_seconds)
+                        )
+                    ),
+                    termination_message_policy="FallbackToLogsOnError",
+                    volume_mounts=[
+                        weights,
+                        core.v1.VolumeMountArgs(name="shared-memory", mount_path="/dev/shm"),
+                        core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+                    ],
+                )
+            ],
+            volumes=[
+                core.v1.VolumeArgs(
+                    name="weights",
+                    persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(
+                        claim_name=args.weights_claim
+                    ),
+                ),
+                core.v1.VolumeArgs(
+                    name="sums", config_map=core.v1.ConfigMapVolumeSourceArgs(name=args.sums_config_map)
+                ),
+                scratch_volume("shared-memory", spec.shared_memory, in_memory=True),
+                scratch_volume("tmp", spec.scratch),
+            ],
+        ),
+    )

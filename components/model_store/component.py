@@ -1,0 +1,315 @@
+"""The ModelStore component."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import batch, core, meta, networking
+
+from components.common.labels import object_labels, selector_labels
+from components.common.names import SHORT_DIGEST, bounded_name, content_suffix
+from components.common.pods import (
+    container_security_context,
+    pod_security_context,
+    requirements,
+    scratch_volume,
+)
+from components.common.quantities import MIB, Resources, format_bytes
+from components.model_store.manifest import Manifest
+from components.model_store.sources import SOURCE_MOUNT, FileSource, Source
+
+STORE_MOUNT = "/models"
+SUMS_MOUNT = "/etc/model"
+SUMS_KEY = "SHA256SUMS"
+SUMS_FILE = f"{SUMS_MOUNT}/{SUMS_KEY}"
+_SCRATCH_BYTES = 128 * MIB
+
+
+@dataclass(frozen=True)
+class ModelStoreSpec:
+    """What is planned for one model's storage."""
+
+    model: str
+    """Name of the model: a DNS label."""
+    manifest: Manifest
+    source: Source
+    revision: str
+    """Version of the model at its source."""
+    size: int
+    """Bytes of the volume."""
+    storage_class: str | None
+    """None: the cluster's default class."""
+    access_mode: str
+    keep_versions: int
+    """Published versions that remain on the volume, this one included."""
+    image: str
+    """Image of the weights fetcher, by digest."""
+    workers: int
+    """Files transferred or hashed at once."""
+    resources: Resources
+    """Of the fetch Job's container."""
+    deadline_seconds: int
+    """After this the fetch is given up."""
+    backoff_limit: int = 2
+    """Retries of a fetch that failed for a transient reason."""
+
+    @property
+    def sums_name(self) -> str:
+        """Name of the ConfigMap with the manifest: one per version, since it is immutable."""
+        return bounded_name(self.model, "sha256sums", self.manifest.digest[:SHORT_DIGEST])
+
+    @property
+    def fetch_name(self) -> str:
+        """Name of the fetch Job: new whenever anything in it changes, since Jobs cannot be changed."""
+        suffix = content_suffix(
+            self.manifest.digest,
+            self.source.model_dump(mode="json"),
+            self.revision,
+            self.keep_versions,
+            self.image,
+            self.workers,
+            self.resources.amounts(),
+            self.deadline_seconds,
+            self.backoff_limit,
+        )
+        return bounded_name(self.model, "fetch", suffix)
+
+
+@dataclass(frozen=True)
+class ModelStoreArgs:
+    """Inputs of a ModelStore."""
+
+    namespace: pulumi.Input[str]
+    service_account: pulumi.Input[str]
+    spec: ModelStoreSpec
+    protect: bool = False
+    """Refuse to delete the volume."""
+
+
+class ModelStore(pulumi.ComponentResource):
+    """A volume, the pinned manifest and the Job that fetches, verifies and publishes one model.
+
+    Each version lies at `<model>/<digest>/` on the volume and never changes there. A new digest means a new Job; if it
+    fails, its reason is in the Job's log and nothing that depends on `digest` is touched.
+    """
+
+    claim: pulumi.Output[str]
+    """Name of the volume's claim."""
+    sums_config_map: pulumi.Output[str]
+    """Name of the ConfigMap that holds the manifest."""
+    digest: pulumi.Output[str]
+    """Digest of the manifest, known to dependents only once the fetch Job has verified and published it."""
+
+    def __init__(self, name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("autoglm:model_store:ModelStore", name, None, opts)
+        spec = args.spec
+        digest = spec.manifest.digest
+        labels = object_labels("model-store", spec.model, component="storage")
+        child = pulumi.ResourceOptions(parent=self)
+
+        claim = core.v1.PersistentVolumeClaim(
+            f"{name}-weights",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=bounded_name(spec.model, "weights"),
+                namespace=args.namespace,
+                labels=labels,
+                # A class that binds on first use leaves the claim Pending until the fetch Job's pod is placed.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=[spec.access_mode],
+                storage_class_name=spec.storage_class,
+                resources=core.v1.VolumeResourceRequirementsArgs(
+                    requests={"storage": format_bytes(spec.size)}
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
+        )
+        sums = core.v1.ConfigMap(
+            f"{name}-sums",
+            metadata=meta.v1.ObjectMetaArgs(name=spec.sums_name, namespace=args.namespace, labels=labels),
+            immutable=True,
+            data={SUMS_KEY: spec.manifest.text},
+            opts=child,
+        )
+        policy = _network_policy(name, args, child)
+        fetch = _fetch_job(
+            name,
+            args,
+            claim=claim.metadata.name,
+            sums=sums.metadata.name,
+            source_claim=_source_claim(name, args, child),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[policy],
+                custom_timeouts=pulumi.CustomTimeouts(
+                    create=f"{spec.deadline_seconds + 60}s",
+                    update=f"{spec.deadline_seconds + 60}s",
+                    delete="2m",
+                ),
+            ),
+        )
+        self.claim = claim.metadata.name
+        self.sums_config_map = sums.metadata.name
+        self.digest = fetch.metadata.name.apply(lambda _: digest)
+        self.register_outputs(
+            {"claim": self.claim, "sumsConfigMap": self.sums_config_map, "digest": self.digest}
+        )
+
+
+def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str] | None:
+    """Claim on the volume that holds the published model, for a source that is a file."""
+    source = args.spec.source
+    if not isinstance(source, FileSource):
+        return None
+    claim = core.v1.PersistentVolumeClaim(
+        f"{name}-source",
+        metadata=meta.v1.ObjectMetaArgs(
+            name=bounded_name(args.spec.model, "source"),
+            namespace=args.namespace,
+            labels=object_labels("model-source", args.spec.model, component="storage"),
+            annotations={"pulumi.com/skipAwait": "true"},
+        ),
+        spec=core.v1.PersistentVolumeClaimSpecArgs(
+            access_modes=["ReadOnlyMany"],
+            storage_class_name=source.storage_class,
+            volume_name=source.volume,
+            resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": format_bytes(source.size)}),
+        ),
+        opts=opts,
+    )
+    return claim.metadata.name
+
+
+def _network_policy(
+    name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions
+) -> networking.v1.NetworkPolicy:
+    source = args.spec.source
+    cidrs = () if isinstance(source, FileSource) else source.egress_cidrs
+    rules = (
+        [
+            networking.v1.NetworkPolicyEgressRuleArgs(
+                to=[
+                    networking.v1.NetworkPolicyPeerArgs(ip_block=networking.v1.IPBlockArgs(cidr=cidr))
+                    for cidr in cidrs
+                ],
+                ports=[
+                    networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP") for port in source.ports()
+                ],
+            )
+        ]
+        if cidrs
+        else []
+    )
+    return networking.v1.NetworkPolicy(
+        f"{name}-fetch",
+        metadata=meta.v1.ObjectMetaArgs(
+            name=bounded_name(args.spec.model, "fetch"),
+            namespace=args.namespace,
+            labels=object_labels("model-fetch", args.spec.model, component="storage"),
+        ),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(
+                match_labels=selector_labels("model-fetch", args.spec.model)
+            ),
+            policy_types=["Ingress", "Egress"],
+            egress=rules,
+        ),
+        opts=opts,
+    )
+
+
+def _fetch_job(
+    name: str,
+    args: ModelStoreArgs,
+    *,
+    claim: pulumi.Input[str],
+    sums: pulumi.Input[str],
+    source_claim: pulumi.Input[str] | None,
+    opts: pulumi.ResourceOptions,
+) -> batch.v1.Job:
+    spec = args.spec
+    volumes = [
+        core.v1.VolumeArgs(
+            name="store",
+            persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
+        ),
+        core.v1.VolumeArgs(name="sums", config_map=core.v1.ConfigMapVolumeSourceArgs(name=sums)),
+        scratch_volume("tmp", _SCRATCH_BYTES),
+    ]
+    mounts = [
+        core.v1.VolumeMountArgs(name="store", mount_path=STORE_MOUNT),
+        core.v1.VolumeMountArgs(name="sums", mount_path=SUMS_MOUNT, read_only=True),
+        core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+    ]
+    if source_claim is not None:
+        volumes.append(
+            core.v1.VolumeArgs(
+                name="source",
+                persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(
+                    claim_name=source_claim, read_only=True
+                ),
+            )
+        )
+        mounts.append(core.v1.VolumeMountArgs(name="source", mount_path=SOURCE_MOUNT, read_only=True))
+    credentials = None if isinstance(spec.source, FileSource) else spec.source.credentials_secret
+    environment_from = (
+        [core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=credentials))]
+        if credentials
+        else None
+    )
+    source = json.dumps(spec.source.document(spec.revision), sort_keys=True, separators=(",", ":"))
+    labels = object_labels("model-fetch", spec.model, component="storage")
+    return batch.v1.Job(
+        f"{name}-fetch",
+        metadata=meta.v1.ObjectMetaArgs(
+            name=spec.fetch_name,
+            namespace=args.namespace,
+            labels=labels,
+            # A Job that failed is started afresh by the next update, even if nothing in it has changed.
+            annotations={"pulumi.com/replaceUnready": "true"},
+        ),
+        spec=batch.v1.JobSpecArgs(
+            backoff_limit=spec.backoff_limit,
+            active_deadline_seconds=spec.deadline_seconds,
+            completions=1,
+            parallelism=1,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                spec=core.v1.PodSpecArgs(
+                    restart_policy="Never",
+                    service_account_name=args.service_account,
+                    automount_service_account_token=False,
+                    enable_service_links=False,
+                    security_context=pod_security_context(),
+                    containers=[
+                        core.v1.ContainerArgs(
+                            name="fetch",
+                            image=spec.image,
+                            image_pull_policy="IfNotPresent",
+                            command=["python3", "-m", "weights"],
+                            args=[
+                                "fetch",
+                                f"--source-json={source}",
+                                f"--sums={SUMS_FILE}",
+                                f"--store={STORE_MOUNT}",
+                                f"--name={spec.model}",
+                                f"--workers={spec.workers}",
+                                f"--keep={spec.keep_versions}",
+                            ],
+                            env=[core.v1.EnvVarArgs(name="HOME", value="/tmp")],
+                            env_from=environment_from,
+                            resources=requirements(spec.resources),
+                            security_context=container_security_context(),
+                            termination_message_policy="FallbackToLogsOnError",
+                            volume_mounts=mounts,
+                        )
+                    ],
+                    volumes=volumes,
+                ),
+            ),
+        ),
+        opts=opts,
+    )

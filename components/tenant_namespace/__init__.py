@@ -1,0 +1,1 @@
+"""A namespace for one tenant: isolated by default, bounded by quota."""

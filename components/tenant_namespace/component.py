@@ -1,0 +1,180 @@
+"""The TenantNamespace component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+from pulumi_kubernetes import core, meta, networking
+
+from components.common.labels import object_labels
+from components.common.quantities import Resources, format_bytes, format_millicores
+
+SERVICE_ACCOUNT = "workload"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Upper bounds on everything that the tenant may ask for at once."""
+
+    cpu: int
+    """Thousandths of a CPU, requests and limits alike."""
+    memory: int
+    """Bytes, requests and limits alike."""
+    ephemeral_storage: int
+    """Bytes, requests and limits alike."""
+    storage: int
+    """Bytes of persistent volumes."""
+    persistent_volume_claims: int
+    pods: int
+    jobs: int
+    accelerators: Mapping[str, int] = field(default_factory=dict)
+    """By extended resource name; a kind that is not named is not limited by the API server, so name all (0 forbids)."""
+
+    def hard(self) -> dict[str, str]:
+        """The `hard` section of a ResourceQuota."""
+        return {
+            "requests.cpu": format_millicores(self.cpu),
+            "limits.cpu": format_millicores(self.cpu),
+            "requests.memory": format_bytes(self.memory),
+            "limits.memory": format_bytes(self.memory),
+            "requests.ephemeral-storage": format_bytes(self.ephemeral_storage),
+            "limits.ephemeral-storage": format_bytes(self.ephemeral_storage),
+            "requests.storage": format_bytes(self.storage),
+            "persistentvolumeclaims": str(self.persistent_volume_claims),
+            "pods": str(self.pods),
+            "count/jobs.batch": str(self.jobs),
+            # Entry to the cluster is the platform's business, not a tenant's.
+            "services.loadbalancers": "0",
+            "services.nodeports": "0",
+            **{f"requests.{name}": str(count) for name, count in sorted(self.accelerators.items())},
+        }
+
+
+@dataclass(frozen=True)
+class ContainerLimits:
+    """Bounds of a single container, and what it gets if it asks for nothing."""
+
+    default: Resources
+    maximum: Resources
+
+
+@dataclass(frozen=True)
+class TenantNamespaceArgs:
+    """Inputs of a TenantNamespace."""
+
+    namespace: str
+    pod_security_version: str
+    """Kubernetes minor version whose `restricted` standard is enforced, e.g. `v1.36`: pinned, so that an upgrade of
+    the cluster cannot change what is admitted."""
+    quota: Quota
+    container_limits: ContainerLimits
+    protect: bool = False
+    """Refuse to delete the namespace, and with it all that it holds."""
+
+
+class TenantNamespace(pulumi.ComponentResource):
+    """Namespace with pod security `restricted`, default-deny network, DNS, quota, limit range and a service account.
+
+    Nothing reaches its pods and its pods reach nothing but cluster DNS; each workload adds the NetworkPolicy that it
+    needs. The service account has no token.
+    """
+
+    name: pulumi.Output[str]
+    """Name of the namespace."""
+    service_account: pulumi.Output[str]
+    """Name of the service account that the tenant's pods run as."""
+
+    def __init__(
+        self, name: str, args: TenantNamespaceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("autoglm:tenant_namespace:TenantNamespace", name, None, opts)
+        labels = object_labels("tenant", args.namespace, component="namespace")
+        child = pulumi.ResourceOptions(parent=self)
+
+        namespace = core.v1.Namespace(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(
+                name=args.namespace,
+                labels=labels
+                | {
+                    f"pod-security.kubernetes.io/{mode}{suffix}": value
+                    for mode in ("enforce", "audit", "warn")
+                    for suffix, value in (("", "restricted"), ("-version", args.pod_security_version))
+                },
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                custom_timeouts=pulumi.CustomTimeouts(create="1m", update="1m", delete="5m"),
+            ),
+        )
+        self.name = namespace.metadata.name
+
+        def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
+            return meta.v1.ObjectMetaArgs(name=object_name, namespace=self.name, labels=labels)
+
+        networking.v1.NetworkPolicy(
+            f"{name}-default-deny",
+            metadata=metadata("default-deny"),
+            spec=networking.v1.NetworkPolicySpecArgs(
+                pod_selector=meta.v1.LabelSelectorArgs(), policy_types=["Ingress", "Egress"]
+            ),
+            opts=child,
+        )
+        networking.v1.NetworkPolicy(
+            f"{name}-allow-dns",
+            metadata=metadata("allow-dns"),
+            spec=networking.v1.NetworkPolicySpecArgs(
+                pod_selector=meta.v1.LabelSelectorArgs(),
+                policy_types=["Egress"],
+                egress=[
+                    networking.v1.NetworkPolicyEgressRuleArgs(
+                        to=[
+                            networking.v1.NetworkPolicyPeerArgs(
+                                namespace_selector=meta.v1.LabelSelectorArgs(
+                                    match_labels={"kubernetes.io/metadata.name": "kube-system"}
+                                ),
+                                pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+                            )
+                        ],
+                        ports=[
+                            networking.v1.NetworkPolicyPortArgs(port=53, protocol=protocol)
+                            for protocol in ("UDP", "TCP")
+                        ],
+                    )
+                ],
+            ),
+            opts=child,
+        )
+        core.v1.ResourceQuota(
+            f"{name}-quota",
+            metadata=metadata("tenant-quota"),
+            spec=core.v1.ResourceQuotaSpecArgs(hard=args.quota.hard()),
+            opts=child,
+        )
+        default = args.container_limits.default.amounts()
+        core.v1.LimitRange(
+            f"{name}-limits",
+            metadata=metadata("tenant-limits"),
+            spec=core.v1.LimitRangeSpecArgs(
+                limits=[
+                    core.v1.LimitRangeItemArgs(
+                        type="Container",
+                        default=default,
+                        default_request=default,
+                        max=args.container_limits.maximum.amounts(),
+                    )
+                ]
+            ),
+            opts=child,
+        )
+        service_account = core.v1.ServiceAccount(
+            f"{name}-service-account",
+            metadata=metadata(SERVICE_ACCOUNT),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        self.service_account = service_account.metadata.name
+        self.register_outputs({"name": self.name, "serviceAccount": self.service_account})

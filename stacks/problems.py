@@ -1,0 +1,25 @@
+"""Everything that is wrong with a settings file, collected and told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing to correct."""
+
+    path: str
+    """Where in the file, e.g. `models[0].resources.memory`."""
+    message: str
+    """The value, what is wrong with it, and the fix. Never the value of something that looks like a secret."""
+
+
+class SettingsError(Exception):
+    """A settings file is refused; the text names file, key, value and fix, one problem a line."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(dict.fromkeys(problems))
+        super().__init__("\n".join(f"{file}: {problem.path}: {problem.message}" for problem in self.problems))
