@@ -50,10 +50,12 @@ def fetch(
     """
     digest = manifest.digest
     with store.lock(digest, lock_wait_seconds):
-        if not _published_and_intact(store, manifest):
+        staging = store.staging(digest)
+        if _published_and_intact(store, manifest):
+            staging.clear()
+        else:
             source = open_source(settings)
             inventory = _take_inventory(source, manifest, backoff)
-            staging = store.staging(digest)
             staging.prepare(manifest)
             _require_space(store, staging, manifest, inventory, retention)
             sizes = _fetch_files(source, inventory, manifest, staging, workers, backoff)

@@ -307,7 +307,8 @@ class Staging:
 
     def clear(self) -> None:
         """Removes the staging area, and what an interrupted removal left."""
-        for leftover in (self._root, self._root.parent / "trash"):
+        trash = self._root.parent / "trash"
+        for leftover in (self._root, *(trash.iterdir() if trash.is_dir() else ())):
             with contextlib.suppress(OSError):
                 remove(leftover)
 

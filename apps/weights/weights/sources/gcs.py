@@ -10,7 +10,7 @@ with warnings.catch_warnings():
     # Announces, on import, when support for this Python will end.
     warnings.simplefilter("ignore", FutureWarning)
     from google.api_core.exceptions import GoogleAPICallError
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.cloud import storage  # type: ignore[import-untyped, unused-ignore]
 from requests.exceptions import RequestException  # type: ignore[import-untyped, unused-ignore]
 from urllib3.exceptions import HTTPError
@@ -72,6 +72,14 @@ class GcsSource:
             raise self._failure(remote.path, error) from None
 
     def _failure(self, subject: str, error: Exception) -> Refused | Transient:
+        if (
+            isinstance(error, GoogleAuthError)
+            and not isinstance(error, TransportError)
+            and not error.retryable
+        ):
+            return Refused(
+                subject, f"{describe(error)}; check the credentials and roles/storage.objectViewer"
+            )
         if not isinstance(error, GoogleAPICallError):
             return Transient(describe(error))
         status = int(error.code or 0)
