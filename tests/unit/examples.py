@@ -80,7 +80,7 @@ CUDA: Mapping[str, Any] = {
 def raw(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The example as Pulumi hands it over, with values at paths such as `models[0].replicas` set, or None removed."""
     document = copy.deepcopy(_RAW)
-    for path, value in (changes or {}).items():
+    for path, value in copy.deepcopy(dict(changes or {})).items():
         *parents, last = path.replace("[", ".[").split(".")
         target: Any = document
         for part in parents:

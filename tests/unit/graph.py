@@ -1,0 +1,109 @@
+"""The registered graph of a program, recorded without an engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from google.protobuf import json_format
+from pulumi.runtime.mocks import MockMonitor
+
+CLUSTER_IP = "10.96.0.10"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One resource as the program registered it."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    parent: str
+    provider: str
+    depends_on: tuple[str, ...]
+    protect: bool
+    retain_on_delete: bool
+    timeouts: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        """Kubernetes kind, or the last part of a component's token."""
+        return self.type.rsplit(":", 1)[1]
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a reader of the snapshot should see; the rest is Pulumi's."""
+        options = {
+            "parent": self.parent,
+            "dependsOn": sorted(self.depends_on),
+            "protect": self.protect,
+            "retainOnDelete": self.retain_on_delete,
+            "timeouts": dict(self.timeouts),
+        }
+        return {
+            "inputs": dict(self.inputs),
+            "options": {key: value for key, value in options.items() if value},
+        }
+
+
+class _Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        outputs = dict(args.inputs)
+        if args.typ == "kubernetes:core/v1:Service":
+            outputs["spec"] = {**args.inputs["spec"], "clusterIP": CLUSTER_IP}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(f"{args.token}: a preview must need no invokes")
+
+
+class _Recorder(MockMonitor):
+    def __init__(self) -> None:
+        super().__init__(_Mocks())
+        self.requests: list[Any] = []
+
+    def RegisterResource(self, request: Any) -> Any:
+        self.requests.append(request)
+        return super().RegisterResource(request)
+
+
+def _tail(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
+
+
+def _registration(request: Any) -> Registration:
+    timeouts = request.customTimeouts
+    given = {key: getattr(timeouts, key) for key in ("create", "update", "delete") if getattr(timeouts, key)}
+    return Registration(
+        type=request.type,
+        name=request.name,
+        inputs=json_format.MessageToDict(request.object),
+        parent=_tail(request.parent),
+        provider=request.provider,
+        depends_on=tuple(_tail(urn) for urn in request.dependencies),
+        protect=request.protect,
+        retain_on_delete=request.retainOnDelete,
+        timeouts=given,
+    )
+
+
+def record(program: Callable[[], Any], *, preview: bool = False) -> tuple[list[Registration], Any]:
+    """Registrations of `program`, complete (all of them have been answered), and its resolved result."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    recorder = _Recorder()
+    pulumi.runtime.set_mocks(
+        _Mocks(), project="autoglm-platform", stack="test", preview=preview, monitor=recorder
+    )
+    result: list[Any] = []
+
+    @pulumi.runtime.test
+    def run() -> pulumi.Output[Any]:
+        return pulumi.Output.from_input(program()).apply(result.append)
+
+    run()
+    registrations = [
+        _registration(request) for request in recorder.requests if request.type != "pulumi:pulumi:Stack"
+    ]
+    return sorted(registrations, key=lambda item: (item.type, item.name)), result[0] if result else None
