@@ -52,8 +52,11 @@ class ModelStoreSpec:
     """Of the fetch Job's container."""
     deadline_seconds: int
     """After this the fetch is given up."""
-    backoff_limit: int = 2
-    """Retries of a fetch that failed for a transient reason."""
+
+    @property
+    def backoff_limit(self) -> int:
+        """Retries of a fetch that failed: what comes over a network may be better next time, a file is not."""
+        return 0 if isinstance(self.source, FileSource) else 2
 
     @property
     def sums_name(self) -> str:
@@ -276,6 +279,19 @@ def _fetch_job(
             active_deadline_seconds=spec.deadline_seconds,
             completions=1,
             parallelism=1,
+            # A drained node says nothing about the weights.
+            pod_failure_policy=batch.v1.PodFailurePolicyArgs(
+                rules=[
+                    batch.v1.PodFailurePolicyRuleArgs(
+                        action="Ignore",
+                        on_pod_conditions=[
+                            batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
+                                type="DisruptionTarget", status="True"
+                            )
+                        ],
+                    )
+                ]
+            ),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=meta.v1.ObjectMetaArgs(labels=labels),
                 spec=core.v1.PodSpecArgs(

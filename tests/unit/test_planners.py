@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +26,8 @@ from components.model_server.timing import (
     required_grace_seconds,
     required_startup_seconds,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 GLM_9B = Architecture.model_validate({"hiddenLayers": 40, "keyValueHeads": 2, "headDimension": 128})
 
@@ -110,3 +116,8 @@ def test_a_rollout_always_moves_and_never_needs_room_that_is_not_there(replicas:
 def test_without_room_the_old_server_goes_first() -> None:
     assert plan_rollout(1, 1) == Rollout(0, 1)
     assert plan_rollout(1, 2) == Rollout(1, 0)
+
+
+def test_settings_and_plans_are_pure() -> None:
+    code = "import sys, stacks.plan, stacks.load, stacks.images; sys.exit('pulumi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
