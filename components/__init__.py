@@ -1,1 +1,1 @@
-"""Reusable Pulumi component resources: one folder per capability. They know nothing of stacks or configuration files."""
+"""Reusable Pulumi component resources, one folder per capability. They know nothing of stacks."""

@@ -1,1 +1,1 @@
-"""Settings of a stack, the plan that follows from them, and the composition of components. Only here are stacks known."""
+"""Settings of a stack, the plan that follows, the composition of components. Only here are stacks known."""

@@ -12,7 +12,7 @@ from stacks.problems import Problem, SettingsError
 
 
 def raw_settings(file: str) -> dict[str, Any]:
-    """Sections under the project's namespace, by name; structured ones parsed. Raises SettingsError on secrets."""
+    """Sections under the project's namespace, structured ones parsed. Raises SettingsError on secrets."""
     prefix = f"{pulumi.get_project()}:"
     values = {**get_config_env(), **CONFIG.get()}
     sections = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}

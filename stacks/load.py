@@ -43,7 +43,7 @@ _SECRET_FIX: Final = "put it into a Secret in the cluster and name that, and rev
 def load_settings(raw: Mapping[str, Any], file: str) -> Settings:
     """Settings from the raw sections of `file`; raises SettingsError with every problem found in any of them.
 
-    Sections, and models one by one, are read independently, so that a mistake in one does not hide those in others.
+    Sections, and models one by one, are read independently, so that a mistake in one does not hide others.
     """
     secrets = list(_secrets(raw))
     problems: list[Problem] = []
@@ -106,7 +106,7 @@ def _path(parts: Sequence[str | int]) -> str:
 
 
 def _location(detail: ErrorDetails, root: object) -> list[str | int]:
-    """The error's place in the file: pydantic's, without the tags of unions and the markers of mapping keys."""
+    """The error's place in the file: pydantic's, without tags of unions and markers of mapping keys."""
     place: list[str | int] = []
     value: Any = root
     for part in detail["loc"]:
@@ -224,7 +224,7 @@ def _models_in(annotation: Any) -> list[type[FrozenModel]]:
 
 
 def _secrets(value: object, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
-    """Plain values that look like secrets, or stand under a key that names one. The value is never repeated."""
+    """Plain values that look like secrets or stand under a key that names one; never repeated."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             place = (*path, str(key))

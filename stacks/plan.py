@@ -157,7 +157,8 @@ def _quota_problems(settings: Settings) -> Iterable[Problem]:
             )
             yield Problem(
                 f"tenant.quota.{key}",
-                f"{shown}: the models and their fetch Jobs need {need}; raise it, or lower replicas or resources",
+                f"{shown}: the models and their fetch Jobs need {need}; raise it, or lower replicas or "
+                "resources",
             )
     needed_accelerators: dict[str, int] = {}
     for model in models:
@@ -293,7 +294,8 @@ class _ModelPlanner:
                 if amount > most:
                     self._problem(
                         f"{key}.{name}",
-                        f"{format_bytes(amount)} > tenant.containerLimits.maximum.{name} {format_bytes(most)}; align them",
+                        f"{format_bytes(amount)} > tenant.containerLimits.maximum.{name} "
+                        f"{format_bytes(most)}; align them",
                     )
         if self._model.resources.ephemeral_storage <= SCRATCH_BYTES:
             self._problem(
@@ -369,14 +371,16 @@ class _ModelPlanner:
         if (flags.tensor_parallel_size or 1) != accelerator.count:
             self._problem(
                 "engine.flags.tensorParallelSize",
-                f"{flags.tensor_parallel_size or 1}: accelerator.count is {accelerator.count}; make them equal",
+                f"{flags.tensor_parallel_size or 1}: accelerator.count is {accelerator.count}; make "
+                "them equal",
             )
         share = flags.gpu_memory_utilization or DEFAULT_GPU_MEMORY_UTILIZATION
         demand = accelerator_demand(weights, kv_cache, accelerator.count)
         if demand.total > accelerator.memory * share:
             self._problem(
                 "accelerator.memory",
-                f"{format_bytes(accelerator.memory)}: {share:.0%} of it is less than the {demand} that each needs; "
+                f"{format_bytes(accelerator.memory)}: {share:.0%} of it is less than the {demand} that "
+                "each needs; "
                 "use a larger accelerator or more of them, or a lower maxModelLen",
             )
         self._check_host_memory(accelerator_host_demand(shared_memory))
@@ -414,7 +418,8 @@ class _ModelPlanner:
         if storage.size < needed:
             self._problem(
                 "storage.size",
-                f"{format_bytes(storage.size)}: {storage.keep_versions} versions and the one being fetched need "
+                f"{format_bytes(storage.size)}: {storage.keep_versions} versions and the one being "
+                "fetched need "
                 f"{human_bytes(needed)}; raise it or lower keepVersions",
             )
         if (
@@ -424,7 +429,8 @@ class _ModelPlanner:
         ):
             self._problem(
                 "storage.accessMode",
-                f"ReadWriteOnce: {self._model.replicas} replicas on {self._settings.cluster.nodes} nodes need "
+                f"ReadWriteOnce: {self._model.replicas} replicas on {self._settings.cluster.nodes} "
+                "nodes need "
                 "ReadWriteMany; change it or set replicas to 1",
             )
 
@@ -434,14 +440,16 @@ class _ModelPlanner:
         if timing.termination_grace_period_seconds < grace:
             self._problem(
                 "timing.terminationGracePeriodSeconds",
-                f"{timing.termination_grace_period_seconds}: preStopSeconds {timing.pre_stop_seconds} and drainSeconds "
+                f"{timing.termination_grace_period_seconds}: preStopSeconds {timing.pre_stop_seconds} "
+                "and drainSeconds "
                 f"{timing.drain_seconds} need at least {grace}; raise it or lower those",
             )
         required = required_startup_seconds(weights, startup.load_mib_per_second)
         if startup.budget_seconds is not None and startup.budget_seconds < required:
             self._problem(
                 "startup.budgetSeconds",
-                f"{startup.budget_seconds}: loading {human_bytes(weights)} at {startup.load_mib_per_second} MiB/s and "
+                f"{startup.budget_seconds}: loading {human_bytes(weights)} at "
+                f"{startup.load_mib_per_second} MiB/s and "
                 f"initialising the engine may take {required}; raise it or remove it",
             )
         return ServerTiming(
@@ -459,7 +467,8 @@ class _ModelPlanner:
         if model.replicas > fitting:
             self._problem(
                 "replicas",
-                f"{model.replicas}: quota and cluster have room for {fitting} beside the other models; lower it, "
+                f"{model.replicas}: quota and cluster have room for {fitting} beside the other models; "
+                "lower it, "
                 "lower resources, or raise tenant.quota and cluster.capacity",
             )
         wanted = model.rollout
@@ -472,13 +481,15 @@ class _ModelPlanner:
         if wanted.max_surge > 0 and model.replicas + wanted.max_surge > fitting:
             self._problem(
                 f"{path}.maxSurge",
-                f"{wanted.max_surge}: {model.replicas} replicas and the surge do not fit, there is room for {fitting}; "
-                "lower it (0 with maxUnavailable 1 needs no room), or raise tenant.quota and cluster.capacity",
+                f"{wanted.max_surge}: {model.replicas} replicas and the surge do not fit, there is room "
+                f"for {fitting}; "
+                "lower it (0 with maxUnavailable 1 needs no room), or raise tenant.quota and "
+                "cluster.capacity",
             )
         return Rollout(wanted.max_surge, wanted.max_unavailable)
 
     def _room(self) -> dict[str, int]:
-        """What quota and cluster leave for this model's servers: everything but the others, and its own fetch Job."""
+        """What quota and cluster leave for this model's servers beside the others and the fetch Jobs."""
         quota, capacity = self._settings.tenant.quota, self._settings.cluster.capacity
         resources = {name for model in self._settings.models for name in _amounts(model)}
         limits = {

@@ -33,7 +33,7 @@ class Platform:
 
 
 def plan_stack(root: Path = ROOT) -> PlatformPlan:
-    """Plan of the current stack from its configuration; raises SettingsError before anything is registered."""
+    """Plan of the current stack; raises SettingsError before anything is registered."""
     file = f"Pulumi.{pulumi.get_stack()}.yaml"
     settings = load_settings(raw_settings(file), file)
     images, problems = resolve_images(settings.images, root)

@@ -13,7 +13,7 @@ class Problem:
     path: str
     """Where in the file, e.g. `models[0].resources.memory`."""
     message: str
-    """The value, what is wrong with it, and the fix. Never the value of something that looks like a secret."""
+    """The value, what is wrong with it, and the fix. Never the value of what looks like a secret."""
 
 
 class SettingsError(Exception):

@@ -1,4 +1,4 @@
-"""The Kubernetes provider of a stack: explicit, so that nothing ever lands in a cluster that happens to be current."""
+"""The Kubernetes provider of a stack: explicit, so that nothing lands in a cluster that happens to be current."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def find_kubeconfig(cluster: EmbeddedCluster, root: Path) -> Path | None:
 def cluster_provider(cluster: EmbeddedCluster, root: Path, file: str) -> kubernetes.Provider:
     """Provider of the stack's cluster.
 
-    A preview without a kubeconfig plans against a cluster that is still unknown; an update without one is refused
-    with a SettingsError.
+    A preview without a kubeconfig plans against a cluster that is still unknown; an update without one is
+    refused with a SettingsError.
     """
     path = find_kubeconfig(cluster, root)
     kubeconfig: pulumi.Input[str]
@@ -40,7 +40,7 @@ def cluster_provider(cluster: EmbeddedCluster, root: Path, file: str) -> kuberne
         "cluster",
         kubeconfig=kubeconfig,
         context=cluster.context,
-        # Without it the identity of the cluster is that of the kubeconfig, and a moved file would replace everything.
+        # Without it the cluster is known by its kubeconfig, and a moved file would replace everything.
         cluster_identifier=pulumi.get_stack(),
         enable_server_side_apply=True,
     )
@@ -52,4 +52,8 @@ def unknown_output() -> pulumi.Output[str]:
     async def resolve(value: object) -> object:
         return value
 
-    return pulumi.Output(resources=resolve(set()), future=resolve(None), is_known=resolve(False))  # type: ignore[arg-type]
+    return pulumi.Output(
+        resources=resolve(set()),  # type: ignore[arg-type]
+        future=resolve(None),  # type: ignore[arg-type]
+        is_known=resolve(False),  # type: ignore[arg-type]
+    )

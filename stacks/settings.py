@@ -1,7 +1,7 @@
 """The settings of a stack, as people write them in `Pulumi.<stack>.yaml`.
 
-Each section is one structured value under the project's namespace. `docs/settings.md` and the JSON Schema beside it
-are generated from here.
+Each section is one structured value under the project's namespace. `docs/settings.md` and the JSON Schema
+beside it are generated from here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ImageReference = Annotated[str, Field(pattern=IMAGE_REFERENCE)]
 
 
 class Capacity(FrozenModel):
-    """What the cluster's nodes have left for the tenant, in all. Decides whether a rollout may create before delete."""
+    """What the nodes have left for the tenant, in all. Decides whether a rollout may create before delete."""
 
     cpu: Millicores
     """CPU."""
@@ -213,7 +213,7 @@ class Startup(FrozenModel):
     load_mib_per_second: PositiveInt = 100
     """Slowest rate at which weights are read from their volume, in MiB/s."""
     budget_seconds: PositiveInt | None = None
-    """Until the first answer, before the container is restarted; without it, planned from the weights' size."""
+    """Until the first answer, else the container is restarted; by default planned from the weights' size."""
 
 
 class Model(FrozenModel):
@@ -279,7 +279,7 @@ class Settings(FrozenModel):
     images: Annotated[LocalImages | RegistryImages, Field(discriminator="kind")]
     """Where container images come from."""
     data_protection: Literal["none", "protected"] = "protected"
-    """`protected` refuses to delete what holds data (and keeps it if forced); `none` is for stacks to throw away."""
+    """`protected` refuses to delete what holds data and keeps it if forced; `none` is for throw-away stacks."""
 
 
 SCRATCH_BYTES = GIB

@@ -1,7 +1,9 @@
-"""Recommended Kubernetes labels (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+"""Recommended Kubernetes labels.
 
-Selectors are immutable, so they carry only what never changes: name and instance. The version goes on objects and
-pods, never into a selector.
+https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+
+Selectors are immutable, so they carry only what never changes: name and instance. The version goes on objects
+and pods, never into a selector.
 """
 
 from __future__ import annotations

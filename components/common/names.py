@@ -14,7 +14,7 @@ DNS_LABEL: Final = r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
 MAX_NAME: Final = 63
 """Names that become label values or host names are limited to 63 characters (RFC 1123)."""
 SHORT_DIGEST: Final = 10
-"""Hex digits of a digest in names: 40 bits, ample for the few versions that live side by side in a namespace."""
+"""Hex digits of a digest in names: 40 bits, ample for the few versions that live side by side."""
 
 DnsLabel = Annotated[str, Field(pattern=DNS_LABEL, max_length=MAX_NAME)]
 LabelValue = Annotated[
@@ -23,7 +23,7 @@ LabelValue = Annotated[
 
 
 def bounded_name(*parts: str, limit: int = MAX_NAME) -> str:
-    """The parts joined with dashes; cut and given a digest of the whole where that would exceed `limit` characters."""
+    """The parts joined with dashes; cut, with a digest of the whole, where that would exceed `limit`."""
     name = "-".join(parts)
     if len(name) <= limit:
         return name

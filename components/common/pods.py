@@ -13,7 +13,7 @@ NON_ROOT_ID: Final = 65532
 
 
 def pod_security_context() -> core.v1.PodSecurityContextArgs:
-    """Pod level of the restricted standard; volumes are given to the non-root group once, not on every start."""
+    """Pod level of the restricted standard; volumes are given to the group once, not on every start."""
     return core.v1.PodSecurityContextArgs(
         run_as_non_root=True,
         run_as_user=NON_ROOT_ID,

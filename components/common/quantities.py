@@ -1,7 +1,7 @@
 """Kubernetes resource quantities, parsed.
 
-Grammar and canonical form: k8s.io/apimachinery/pkg/api/resource (Quantity). The canonical form is what the API
-server stores; writing it in the first place keeps a later comparison with the live object free of differences.
+Grammar and canonical form: k8s.io/apimachinery/pkg/api/resource (Quantity). The canonical form is what the
+API server stores; writing it in the first place keeps a later comparison with the live object clean.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def parse_millicores(value: object) -> int:
 
 
 def format_bytes(amount: int) -> str:
-    """Canonical text of a number of bytes: the largest binary unit that divides it, else the largest decimal one."""
+    """Canonical text of a number of bytes: the largest unit that divides it, binary before decimal."""
     for unit, factor in reversed(_BINARY.items()):
         if amount >= factor and amount % factor == 0:
             return f"{amount // factor}{unit}"

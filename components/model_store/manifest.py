@@ -46,7 +46,7 @@ def _line_problem(number: int, digest: str, path: str, seen: set[str]) -> str | 
     where = f"line {number}"
     if not _HEX.fullmatch(digest):
         detail = "upper-case digits" if _HEX.fullmatch(digest.lower()) else f"{len(digest)} characters"
-        return f"{where}: {digest!r} ({detail}) is not 64 lower-case hex digits; copy the line from sha256sum's output"
+        return f"{where}: {digest!r} ({detail}) is not 64 lower-case hex digits; copy sha256sum's line"
     parts = PurePosixPath(path).parts
     if PurePosixPath(path).is_absolute() or ".." in parts or "/".join(parts) != path or "\\" in path:
         return f"{where}: {path!r} is not a plain relative path; run sha256sum inside the model's folder"

@@ -14,7 +14,7 @@ from components.common.schema import FrozenModel
 
 class _RemoteSource(FrozenModel):
     egress_cidrs: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Address ranges that the fetch Job may connect to: the source's, or those of a proxy or private endpoint."""
+    """Networks that the fetch Job may connect to: the source's, or those of a proxy or private endpoint."""
     credentials_secret: DnsLabel | None = None
     """Name of a Secret in the namespace whose keys become the Job's environment (`HF_TOKEN`, `AWS_…`)."""
 

@@ -30,7 +30,7 @@ class Quota:
     pods: int
     jobs: int
     accelerators: Mapping[str, int] = field(default_factory=dict)
-    """By extended resource name; a kind that is not named is not limited by the API server, so name all (0 forbids)."""
+    """By extended resource name, 0 forbids; what is not named is not limited by the API server."""
 
     def hard(self) -> dict[str, str]:
         """The `hard` section of a ResourceQuota."""
@@ -66,8 +66,8 @@ class TenantNamespaceArgs:
 
     namespace: str
     pod_security_version: str
-    """Kubernetes minor version whose `restricted` standard is enforced, e.g. `v1.36`: pinned, so that an upgrade of
-    the cluster cannot change what is admitted."""
+    """Kubernetes minor version whose `restricted` standard is enforced, e.g. `v1.36`: pinned, so that
+    an upgrade of the cluster cannot change what is admitted."""
     quota: Quota
     container_limits: ContainerLimits
     protect: bool = False
@@ -75,10 +75,10 @@ class TenantNamespaceArgs:
 
 
 class TenantNamespace(pulumi.ComponentResource):
-    """Namespace with pod security `restricted`, default-deny network, DNS, quota, limit range and a service account.
+    """Namespace with pod security `restricted`, default-deny network, quota, limits and a service account.
 
-    Nothing reaches its pods and its pods reach nothing but cluster DNS; each workload adds the NetworkPolicy that it
-    needs. The service account has no token.
+    Nothing reaches its pods and its pods reach nothing but cluster DNS; each workload adds the NetworkPolicy
+    that it needs. The service account has no token.
     """
 
     name: pulumi.Output[str]

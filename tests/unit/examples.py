@@ -78,7 +78,7 @@ CUDA: Mapping[str, Any] = {
 
 
 def raw(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The example as Pulumi hands it over, with values at paths such as `models[0].replicas` set, or None removed."""
+    """The example as Pulumi hands it over; values at paths such as `models[0].replicas` set, None removes."""
     document = copy.deepcopy(_RAW)
     for path, value in copy.deepcopy(dict(changes or {})).items():
         *parents, last = path.replace("[", ".[").split(".")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from google.protobuf import json_format
+from google.protobuf import json_format  # type: ignore[import-untyped]
 from pulumi.runtime.mocks import MockMonitor
 
 CLUSTER_IP = "10.96.0.10"
@@ -66,7 +66,7 @@ class _Recorder(MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         self.requests.append(request)
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 def _tail(urn: str) -> str:
@@ -98,7 +98,7 @@ def record(program: Callable[[], Any], *, preview: bool = False) -> tuple[list[R
     )
     result: list[Any] = []
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def run() -> pulumi.Output[Any]:
         return pulumi.Output.from_input(program()).apply(result.append)
 

@@ -42,7 +42,8 @@ HUB = {"kind": "huggingface", "repo": "a/b", "egressCidrs": ["192.0.2.0/24"]}
     [
         pytest.param(
             {"models[0].weights.size": "3Gi", "models[0].storage.size": "8Gi"},
-            "models[0].resources.memory: 6Gi: the model needs 7.5 GiB (weights 3 GiB + KV cache 1 GiB + shared memory "
+            "models[0].resources.memory: 6Gi: the model needs 7.5 GiB (weights 3 GiB + KV cache 1 GiB "
+            "+ shared memory "
             "1.5 GiB + runtime 2 GiB); give at least 8Gi",
             id="model larger than the memory",
         ),
@@ -112,12 +113,14 @@ HUB = {"kind": "huggingface", "repo": "a/b", "egressCidrs": ["192.0.2.0/24"]}
         ),
         pytest.param(
             {"models[0].timing": {"preStopSeconds": 30, "drainSeconds": 45}},
-            "models[0].timing.terminationGracePeriodSeconds: 75: preStopSeconds 30 and drainSeconds 45 need at least 80",
+            "models[0].timing.terminationGracePeriodSeconds: 75: preStopSeconds 30 and drainSeconds 45 "
+            "need at least 80",
             id="killed while draining",
         ),
         pytest.param(
             {"models[0].startup": {"budgetSeconds": 60}},
-            "models[0].startup.budgetSeconds: 60: loading 4 MiB at 100 MiB/s and initialising the engine may take 302",
+            "models[0].startup.budgetSeconds: 60: loading 4 MiB at 100 MiB/s and initialising the "
+            "engine may take 302",
             id="killed while loading",
         ),
         pytest.param(
@@ -211,7 +214,7 @@ def test_every_problem_names_the_file() -> None:
 
 
 def test_an_image_that_is_needed_must_be_there() -> None:
-    with pytest.raises(SettingsError, match="images.weights: no image of that name"):
+    with pytest.raises(SettingsError, match=r"images.weights: no image of that name"):
         plan_platform(settings(), VERSIONS, {"vllm-cpu": IMAGES["vllm-cpu"]}, FILE)
 
 

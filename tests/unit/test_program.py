@@ -1,4 +1,4 @@
-"""The program as Pulumi runs it: settings from configuration, refusals before any resource, no cluster in previews."""
+"""The program as Pulumi runs it: settings from configuration, refusals before any resource."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_preview_needs_no_cluster(project: Path) -> None:
 def test_an_update_without_a_cluster_says_how_to_get_one(project: Path) -> None:
     configure()
     with pytest.raises(
-        pulumi.RunError, match="cluster.kubeconfig: .* start the embedded cluster with `make up`"
+        pulumi.RunError, match=r"cluster.kubeconfig: .* start the embedded cluster with `make up`"
     ):
         run(project)
 

@@ -83,9 +83,13 @@ def test_formatted_millicores_mean_the_same(amount: int) -> None:
 def test_any_text_is_a_quantity_or_a_readable_error(text: str) -> None:
     for parse in (parse_bytes, parse_millicores):
         try:
-            assert parse(text) > 0
+            amount = parse(text)
         except QuantityError as error:
-            assert "write" in str(error) or "use one of" in str(error)
+            amount, told = 1, str(error)
+        else:
+            told = "write"
+        assert amount > 0
+        assert "write" in told or "use one of" in told
 
 
 @pytest.mark.parametrize(
