@@ -1,6 +1,7 @@
 """Nothing secret is printed."""
 
 import pytest
+
 from weights.redact import describe, redact
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import BIG, Cli, read, sums_of, write
+from support import BIG, Cli, read, sums_of, write
+
 from weights.cli import main
 
 Refusal = Callable[[], str]

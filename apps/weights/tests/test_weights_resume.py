@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import BIG, NAME, NETWORK_KINDS, SECRET, Cli, read, sums_of
 from loopback import Loopback
+from support import BIG, NAME, NETWORK_KINDS, SECRET, Cli, read, sums_of
+
 from weights.fetch import fetch
 from weights.sources import file as _  # noqa: F401  (an unprivileged copy of this process may not read it)
 from weights.sources import parse_source
@@ -188,21 +189,39 @@ def test_it_runs_as_the_image_does(cli: Cli, files: dict[str, bytes], tmp_path: 
     os.chown(cli.store, 65532, 65532)
     cli.termination_log.chmod(0o666)
 
-    def unprivileged() -> int:
-        os.setgroups([])
-        os.setresgid(65532, 65532, 65532)
-        os.setresuid(65532, 65532, 65532)
-        return 2 if os.access(cli.origin, os.W_OK) else cli.fetch()
-
-    assert in_child(unprivileged) == 0
-    assert in_child(unprivileged) == 0, "published already"
+    assert in_child(lambda: unprivileged(cli)) == 0
+    assert in_child(lambda: unprivileged(cli)) == 0, "published already"
     assert read(cli.published) == files
     modes = {path.stat().st_mode & 0o222 for path in [cli.published, *cli.published.rglob("*")]}
     assert modes == {0}, "nothing of a published version is writable"
     (cli.published / "sub").chmod(0o755)
     (cli.published / "sub/extra").touch()
-    assert in_child(unprivileged) == 0, "repaired, although directories are read-only"
+    assert in_child(lambda: unprivileged(cli)) == 0, "repaired, although directories are read-only"
     assert read(cli.published) == files
+
+
+def test_a_directory_that_the_kubelet_made_for_a_missing_version_is_replaced(
+    cli: Cli, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a directory that belongs to somebody else")
+    for directory in [tmp_path, *tmp_path.parents][:-1]:
+        directory.chmod(directory.stat().st_mode | 0o011)
+    cli.termination_log.chmod(0o666)
+    cli.published.mkdir(parents=True, mode=0o750)
+    os.chown(cli.store, 65532, 65532)
+    os.chown(cli.published.parent, 65532, 65532)
+    assert in_child(lambda: unprivileged(cli)) == 0
+    assert read(cli.published) == files
+    assert [entry.name for entry in cli.published.parent.iterdir()] == [cli.manifest.digest]
+
+
+def unprivileged(cli: Cli) -> int:
+    """Fetches as the image's user, who must not be able to write to the source."""
+    os.setgroups([])
+    os.setresgid(65532, 65532, 65532)
+    os.setresuid(65532, 65532, 65532)
+    return 2 if os.access(cli.origin, os.W_OK) else cli.fetch()
 
 
 def in_child(call: Callable[[], int]) -> int:

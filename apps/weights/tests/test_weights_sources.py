@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import BIG, NAME, NETWORK_KINDS, SECRET, Cli, read
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from loopback import Loopback, serving
+from support import BIG, NAME, NETWORK_KINDS, SECRET, Cli, read
+
 from weights.download import Backoff
 from weights.errors import Refused
 from weights.fetch import fetch

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import BIG, NAME, Cli, read, write
+from support import BIG, NAME, Cli, read, write
+
 from weights.store import Retention, Store
 from weights.verify import being_read, verify_tree
 
@@ -44,6 +45,7 @@ def test_whenever_it_crashes_a_version_is_there_entirely_or_not_at_all(
         assert cli.fetch() == 0
         assert read(cli.published) == files
         assert not cli.staging.exists()
+        assert [entry.name for entry in (cli.store / NAME).iterdir()] == [cli.manifest.digest]
     assert crashes > 20
 
 

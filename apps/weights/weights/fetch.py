@@ -53,6 +53,7 @@ def fetch(
         staging = store.staging(digest)
         if _published_and_intact(store, manifest):
             staging.clear()
+            store.sweep()
         else:
             source = open_source(settings)
             inventory = _take_inventory(source, manifest, backoff)

@@ -4,6 +4,7 @@
     <store>/.staging/<name>/<digest>/files/…       verified files of a version that is not complete
     <store>/.staging/<name>/<digest>/parts/…       files that have not completely arrived, or are not verified
     <store>/.staging/<name>/<digest>.lock          held while a fetch works on the version
+    <store>/<name>/.removed-<digest>-…             on its way out: replaced, or too old
 
 Publishing is one rename within the volume, so a version is there entirely or not at all.
 """
@@ -32,6 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SPARE_BYTES = 16 * 1024 * 1024
 """Kept free beyond the files themselves, for directories and the file system's own bookkeeping."""
+_REMOVED = ".removed-"
 _FILE_MODE, _DIRECTORY_MODE = 0o444, 0o555
 
 
@@ -132,9 +134,8 @@ class Store:
             # A directory that moves to another parent is written to (`..`).
             os.chmod(staging.files, 0o755)
             os.utime(staging.files)
-            if target.exists():
-                os.chmod(target, 0o755)
-                target.rename(staging.new_trash())
+            if os.path.lexists(target):
+                self._set_aside(target)
             staging.files.rename(target)
             os.chmod(target, _DIRECTORY_MODE)
             _flush_directory(target)
@@ -142,6 +143,7 @@ class Store:
         except OSError as error:
             raise volume_failure(f"{self.name}/{manifest.digest}", error) from None
         staging.clear()
+        self.sweep()
         return target
 
     def touch(self, digest: str) -> None:
@@ -180,7 +182,7 @@ class Store:
         age = [
             (entry.stat().st_mtime, entry)
             for entry in self.versions.iterdir()
-            if _DIGEST.fullmatch(entry.name) and not entry.is_symlink() and entry.is_dir()
+            if _DIGEST.fullmatch(entry.name) and _holds_files(entry)
         ]
         age.sort(reverse=True, key=lambda pair: pair[0])
         oldest_kept = time.time() - retention.superseded_hours * 3600
@@ -199,15 +201,25 @@ class Store:
         try:
             if not _try_lock(descriptor):
                 return  # being verified for a pod that is about to serve it
-            # By rename first: nobody ever sees half of a version. Its own bit is needed to move it, see
-            # `publish`.
-            os.chmod(version, 0o755)
-            trash = self.staging(version.name).new_trash()
-            version.rename(trash)
+            removed = self._set_aside(version)  # nobody ever sees half of a version
         finally:
             os.close(descriptor)
-        remove(trash)
+        remove(removed)
         log(f"removed the old version {self.name}/{version.name}")
+
+    def _set_aside(self, version: Path) -> Path:
+        """Renames a version out of the way, within its parent so that it may belong to somebody else: when a
+        pod mounts a missing version, the kubelet creates an empty directory as root.
+        """
+        removed = self.versions / f"{_REMOVED}{version.name}-{time.time_ns()}"
+        version.rename(removed)
+        return removed
+
+    def sweep(self) -> None:
+        """Removes what was set aside, also by a process that died before it could."""
+        for leftover in self.versions.glob(f"{_REMOVED}*"):
+            with contextlib.suppress(OSError):
+                remove(leftover)
 
     def _remove_abandoned(self, staging: Path) -> None:
         descriptor = self._open_lock(staging.name)
@@ -299,23 +311,18 @@ class Staging:
                     total += os.lstat(os.path.join(base, name)).st_size
         return total
 
-    def new_trash(self) -> Path:
-        """A name for something that is about to be removed, on the same volume."""
-        trash = self._root.parent / "trash"
-        trash.mkdir(exist_ok=True)
-        return trash / f"{self._root.name}-{time.time_ns()}"
-
     def clear(self) -> None:
-        """Removes the staging area, and what an interrupted removal left."""
-        trash = self._root.parent / "trash"
-        for leftover in (self._root, *(trash.iterdir() if trash.is_dir() else ())):
-            with contextlib.suppress(OSError):
-                remove(leftover)
+        """Removes the staging area."""
+        with contextlib.suppress(OSError):
+            remove(self._root)
 
 
 def remove(tree: Path) -> None:
     """Removes a directory tree, read-only directories included."""
-    if not tree.exists():
+    if not os.path.lexists(tree):
+        return
+    with contextlib.suppress(OSError):
+        tree.rmdir()  # an empty one may belong to somebody else
         return
     for directory in directories(tree):
         os.chmod(directory, 0o755)
@@ -343,6 +350,13 @@ def digests(texts: Collection[str]) -> frozenset[str]:
         if not is_digest(text):
             raise Refused("arguments", f"--retain: expected 64 lowercase hexadecimal digits, found {text!r}")
     return frozenset(texts)
+
+
+def _holds_files(version: Path) -> bool:
+    """Whether it is a version, not the empty directory that a pod's mount of a missing one makes."""
+    if version.is_symlink() or not version.is_dir() or not os.access(version, os.R_OK | os.X_OK):
+        return False
+    return any(version.iterdir())
 
 
 def _try_lock(descriptor: int) -> bool:
