@@ -82,7 +82,6 @@ def build_platform(plan: PlatformPlan, opts: pulumi.ResourceOptions) -> Platform
                 spec=_server_spec(plan, item),
                 weights_claim=store.claim,
                 weights_digest=store.digest,
-                sums_config_map=store.sums_config_map,
             ),
             opts,
         )
@@ -160,6 +159,7 @@ def _server_spec(plan: PlatformPlan, item: ModelPlan) -> ModelServerSpec:
         timing=item.timing,
         rollout=item.rollout,
         model_path=item.model_path,
+        manifest=model.sha256_sums,
         trusted_clients=plan.settings.tenant.trusted_clients,
         node_selector=model.accelerator.node_selector if model.accelerator else {},
     )

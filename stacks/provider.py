@@ -1,4 +1,4 @@
-"""The Kubernetes provider of a stack: explicit, so that nothing lands in a cluster that happens to be current."""
+"""The Kubernetes provider of a stack: explicit, so that nothing lands in whichever is current."""
 
 from __future__ import annotations
 

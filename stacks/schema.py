@@ -22,8 +22,8 @@ _INTRODUCTION: Final = f"""# Settings
 
 Each section is one structured value in `Pulumi.<stack>.yaml` below `config`, named `{PROJECT}:<section>`.
 Unknown keys are errors. Everything that is wrong is told at once, before any resource is touched. Quantities
-are Kubernetes quantities: `6Gi`, `1200m`. Settings hold no secrets: those lie in Secrets of the cluster and are named here.
-Editors that know JSON Schema complete and check the file with `settings.schema.json`.
+are Kubernetes quantities: `6Gi`, `1200m`. Settings hold no secrets: those lie in Secrets of the cluster and
+are named here. Editors that know JSON Schema complete and check the file with `settings.schema.json`.
 """
 
 

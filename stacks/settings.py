@@ -279,7 +279,7 @@ class Settings(FrozenModel):
     images: Annotated[LocalImages | RegistryImages, Field(discriminator="kind")]
     """Where container images come from."""
     data_protection: Literal["none", "protected"] = "protected"
-    """`protected` refuses to delete what holds data and keeps it if forced; `none` is for throw-away stacks."""
+    """`protected` refuses to delete what holds data, and keeps it if forced; `none` is for trying out."""
 
 
 SCRATCH_BYTES = GIB

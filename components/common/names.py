@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from typing import Annotated, Final
 
@@ -29,12 +28,6 @@ def bounded_name(*parts: str, limit: int = MAX_NAME) -> str:
         return name
     suffix = hashlib.sha256(name.encode()).hexdigest()[:SHORT_DIGEST]
     return f"{name[: limit - len(suffix) - 1].rstrip('-')}-{suffix}"
-
-
-def content_suffix(*content: object) -> str:
-    """Short digest of JSON-like content, for names of objects that are replaced rather than changed."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:SHORT_DIGEST]
 
 
 def label_value(text: str) -> str:

@@ -48,3 +48,20 @@ def scratch_volume(name: str, size: int, *, in_memory: bool = False) -> core.v1.
             size_limit=format_bytes(size), medium="Memory" if in_memory else None
         ),
     )
+
+
+def annotation_volume(name: str, annotation: str, file: str) -> core.v1.VolumeArgs:
+    """A read-only volume whose only file holds one of the pod's own annotations."""
+    return core.v1.VolumeArgs(
+        name=name,
+        downward_api=core.v1.DownwardAPIVolumeSourceArgs(
+            items=[
+                core.v1.DownwardAPIVolumeFileArgs(
+                    path=file,
+                    field_ref=core.v1.ObjectFieldSelectorArgs(
+                        field_path=f"metadata.annotations['{annotation}']"
+                    ),
+                )
+            ]
+        ),
+    )

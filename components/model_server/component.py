@@ -10,6 +10,7 @@ from pulumi_kubernetes import apps, core, meta, networking, policy
 
 from components.common.labels import object_labels, selector_labels
 from components.common.pods import (
+    annotation_volume,
     container_security_context,
     pod_security_context,
     requirements,
@@ -19,8 +20,8 @@ from components.common.quantities import Resources
 from components.model_server.rollout import Rollout
 from components.model_server.timing import STARTUP_PERIOD_SECONDS, ServerTiming
 from components.model_server.vllm import PORT
+from components.model_store.manifest import ANNOTATION, FILE, MOUNT, Manifest
 
-_SUMS_MOUNT = "/etc/model"
 _WORKLOAD = "model-server"
 _PORT_NAME = "http"
 
@@ -50,6 +51,8 @@ class ModelServerSpec:
     rollout: Rollout
     model_path: str
     """Where the engine finds the weights."""
+    manifest: Manifest
+    """What the weights must be."""
     trusted_clients: Mapping[str, str]
     """Labels of the namespaces that may reach the API."""
     node_selector: Mapping[str, str]
@@ -67,8 +70,6 @@ class ModelServerArgs:
     """Claim of the volume with the weights, at `<model>/<digest>/`."""
     weights_digest: pulumi.Input[str]
     """Digest of a version that is verified and published on that volume."""
-    sums_config_map: pulumi.Input[str]
-    """ConfigMap with that version's SHA256SUMS."""
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -200,6 +201,7 @@ def _pod_template(
                 "prometheus.io/scrape": "true",
                 "prometheus.io/port": str(PORT),
                 "prometheus.io/path": "/metrics",
+                ANNOTATION: spec.manifest.text,
                 "autoglm-platform/weights-digest": args.weights_digest,
                 "kubectl.kubernetes.io/default-container": "vllm",
             },
@@ -227,14 +229,14 @@ def _pod_template(
                     image=spec.verifier_image,
                     image_pull_policy="IfNotPresent",
                     command=["python3", "-m", "weights"],
-                    args=["verify", f"--sums={_SUMS_MOUNT}/SHA256SUMS", f"--path={spec.model_path}"],
+                    args=["verify", f"--sums={MOUNT}/{FILE}", f"--path={spec.model_path}"],
                     env=[core.v1.EnvVarArgs(name="HOME", value="/tmp")],
                     resources=requirements(spec.verifier_resources),
                     security_context=container_security_context(),
                     termination_message_policy="FallbackToLogsOnError",
                     volume_mounts=[
                         weights,
-                        core.v1.VolumeMountArgs(name="sums", mount_path=_SUMS_MOUNT, read_only=True),
+                        core.v1.VolumeMountArgs(name="sums", mount_path=MOUNT, read_only=True),
                         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                     ],
                 )
@@ -282,9 +284,7 @@ def _pod_template(
                         claim_name=args.weights_claim
                     ),
                 ),
-                core.v1.VolumeArgs(
-                    name="sums", config_map=core.v1.ConfigMapVolumeSourceArgs(name=args.sums_config_map)
-                ),
+                annotation_volume("sums", ANNOTATION, FILE),
                 scratch_volume("shared-memory", spec.shared_memory, in_memory=True),
                 scratch_volume("tmp", spec.scratch),
             ],

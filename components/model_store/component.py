@@ -9,22 +9,22 @@ import pulumi
 from pulumi_kubernetes import batch, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
-from components.common.names import SHORT_DIGEST, bounded_name, content_suffix
+from components.common.names import MAX_NAME, bounded_name
 from components.common.pods import (
+    annotation_volume,
     container_security_context,
     pod_security_context,
     requirements,
     scratch_volume,
 )
 from components.common.quantities import MIB, Resources, format_bytes
-from components.model_store.manifest import Manifest
+from components.model_store.manifest import ANNOTATION, FILE, MOUNT, Manifest
 from components.model_store.sources import SOURCE_MOUNT, FileSource, Source
 
 STORE_MOUNT = "/models"
-SUMS_MOUNT = "/etc/model"
-SUMS_KEY = "SHA256SUMS"
-SUMS_FILE = f"{SUMS_MOUNT}/{SUMS_KEY}"
 _SCRATCH_BYTES = 128 * MIB
+_AUTONAME_SUFFIX = 9
+"""Length of what the provider appends to a resource's name: a dash and 8 hex digits."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +58,6 @@ class ModelStoreSpec:
         """Retries of a failed fetch: what comes over a network may be better next time, a file is not."""
         return 0 if isinstance(self.source, FileSource) else 2
 
-    @property
-    def sums_name(self) -> str:
-        """Name of the ConfigMap with the manifest: one per version, since it is immutable."""
-        return bounded_name(self.model, "sha256sums", self.manifest.digest[:SHORT_DIGEST])
-
-    @property
-    def fetch_name(self) -> str:
-        """Name of the fetch Job: new whenever anything in it changes, since Jobs cannot be changed."""
-        suffix = content_suffix(
-            self.manifest.digest,
-            self.source.model_dump(mode="json"),
-            self.revision,
-            self.keep_versions,
-            self.image,
-            self.workers,
-            self.resources.amounts(),
-            self.deadline_seconds,
-            self.backoff_limit,
-        )
-        return bounded_name(self.model, "fetch", suffix)
-
 
 @dataclass(frozen=True)
 class ModelStoreArgs:
@@ -92,7 +71,7 @@ class ModelStoreArgs:
 
 
 class ModelStore(pulumi.ComponentResource):
-    """A volume, the pinned manifest and the Job that fetches, verifies and publishes one model.
+    """A volume and the Job that fetches, verifies and publishes one model.
 
     Each version lies at `<model>/<digest>/` on the volume and never changes there. A new digest means a new
     Job; if it fails, its reason is in the Job's log and nothing that depends on `digest` is touched.
@@ -100,8 +79,6 @@ class ModelStore(pulumi.ComponentResource):
 
     claim: pulumi.Output[str]
     """Name of the volume's claim."""
-    sums_config_map: pulumi.Output[str]
-    """Name of the ConfigMap that holds the manifest."""
     digest: pulumi.Output[str]
     """Digest of the manifest, known to dependents only once the fetch Job has verified and published it."""
 
@@ -130,19 +107,11 @@ class ModelStore(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
-        sums = core.v1.ConfigMap(
-            f"{name}-sums",
-            metadata=meta.v1.ObjectMetaArgs(name=spec.sums_name, namespace=args.namespace, labels=labels),
-            immutable=True,
-            data={SUMS_KEY: spec.manifest.text},
-            opts=child,
-        )
         policy = _network_policy(name, args, child)
         fetch = _fetch_job(
             name,
             args,
             claim=claim.metadata.name,
-            sums=sums.metadata.name,
             source_claim=_source_claim(name, args, child),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -155,11 +124,8 @@ class ModelStore(pulumi.ComponentResource):
             ),
         )
         self.claim = claim.metadata.name
-        self.sums_config_map = sums.metadata.name
         self.digest = fetch.metadata.name.apply(lambda _: digest)
-        self.register_outputs(
-            {"claim": self.claim, "sumsConfigMap": self.sums_config_map, "digest": self.digest}
-        )
+        self.register_outputs({"claim": self.claim, "digest": self.digest})
 
 
 def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str] | None:
@@ -229,7 +195,6 @@ def _fetch_job(
     args: ModelStoreArgs,
     *,
     claim: pulumi.Input[str],
-    sums: pulumi.Input[str],
     source_claim: pulumi.Input[str] | None,
     opts: pulumi.ResourceOptions,
 ) -> batch.v1.Job:
@@ -239,12 +204,12 @@ def _fetch_job(
             name="store",
             persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
         ),
-        core.v1.VolumeArgs(name="sums", config_map=core.v1.ConfigMapVolumeSourceArgs(name=sums)),
+        annotation_volume("sums", ANNOTATION, FILE),
         scratch_volume("tmp", _SCRATCH_BYTES),
     ]
     mounts = [
         core.v1.VolumeMountArgs(name="store", mount_path=STORE_MOUNT),
-        core.v1.VolumeMountArgs(name="sums", mount_path=SUMS_MOUNT, read_only=True),
+        core.v1.VolumeMountArgs(name="sums", mount_path=MOUNT, read_only=True),
         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
     ]
     if source_claim is not None:
@@ -266,9 +231,10 @@ def _fetch_job(
     source = json.dumps(spec.source.document(spec.revision), sort_keys=True, separators=(",", ":"))
     labels = object_labels("model-fetch", spec.model, component="storage")
     return batch.v1.Job(
-        f"{name}-fetch",
+        bounded_name(spec.model, "fetch", limit=MAX_NAME - _AUTONAME_SUFFIX),
         metadata=meta.v1.ObjectMetaArgs(
-            name=spec.fetch_name,
+            # Named by the provider: a changed Job is created beside the old one, and one that is changed back
+            # is not mistaken for the one that is still to be deleted.
             namespace=args.namespace,
             labels=labels,
             # A Job that failed is started afresh by the next update, even if nothing in it has changed.
@@ -293,7 +259,7 @@ def _fetch_job(
                 ]
             ),
             template=core.v1.PodTemplateSpecArgs(
-                metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations={ANNOTATION: spec.manifest.text}),
                 spec=core.v1.PodSpecArgs(
                     restart_policy="Never",
                     service_account_name=args.service_account,
@@ -309,7 +275,7 @@ def _fetch_job(
                             args=[
                                 "fetch",
                                 f"--source-json={source}",
-                                f"--sums={SUMS_FILE}",
+                                f"--sums={MOUNT}/{FILE}",
                                 f"--store={STORE_MOUNT}",
                                 f"--name={spec.model}",
                                 f"--workers={spec.workers}",

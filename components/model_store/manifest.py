@@ -10,6 +10,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+ANNOTATION: Final = "autoglm-platform/sha256sums"
+"""Pod annotation that carries a manifest to the containers that check it. It is part of the pod: going back to
+an earlier version is going back to the very same pod, and no object lives or dies beside it."""
+MOUNT: Final = "/etc/model"
+FILE: Final = "SHA256SUMS"
+MAX_BYTES: Final = 200 * 1024
+"""All annotations of an object together are limited to 256 KiB (k8s.io/apimachinery/pkg/api/validation)."""
+
 _LINE: Final = re.compile(r"(?P<digest>\S+)(?: [ *]|\s+)(?P<path>\S.*)")
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 # Formats that run code when they are loaded.
@@ -78,6 +86,10 @@ def parse_manifest(text: str) -> Manifest:
         files[match["path"]] = match["digest"]
     if not files and not problems:
         problems.append("no files; write the output of sha256sum over the model's folder")
+    if sum(len(digest) + len(path.encode()) + 3 for path, digest in files.items()) > MAX_BYTES:
+        problems.append(
+            f"{len(files)} files: more than {MAX_BYTES // 1024} KiB of text; publish fewer, larger files"
+        )
     if problems:
         raise ManifestError(problems)
     return Manifest(tuple(sorted(files.items())))

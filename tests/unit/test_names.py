@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.labels import object_labels, selector_labels
-from components.common.names import DNS_LABEL, MAX_NAME, bounded_name, content_suffix, label_value
+from components.common.names import DNS_LABEL, MAX_NAME, bounded_name, label_value
 
 labels = st.from_regex(re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII), fullmatch=True)
 
 
-@given(labels, st.sampled_from(["weights", "sha256sums-0123456789", "fetch"]))
+@given(labels, st.sampled_from(["weights", "source", "fetch"]))
 def test_bounded_names_are_labels(model: str, suffix: str) -> None:
     assert re.fullmatch(DNS_LABEL, bounded_name(model, suffix))
 
@@ -31,11 +31,6 @@ def test_long_names_end_in_a_digest() -> None:
     name = bounded_name("a" * 63, "weights")
     assert len(name) == MAX_NAME
     assert name.startswith("a" * 40)
-
-
-def test_content_decides_the_suffix() -> None:
-    assert content_suffix({"a": 1, "b": 2}) == content_suffix({"b": 2, "a": 1})
-    assert content_suffix({"a": 1}) != content_suffix({"a": 2})
 
 
 @given(st.text(max_size=200))
