@@ -203,8 +203,10 @@ def _file(name: str) -> Path:
     return artefacts.path_of(f"go-binaries/{name}", _key(name)) / name
 
 
-def ensure_binaries(*names: str) -> dict[str, Path]:
-    """Static binaries by name, built if their pins or sources changed; ``.toolchain/bin`` links to them.
+def ensure_binaries(*names: str, link: bool = True) -> dict[str, Path]:
+    """Static binaries by name, built if their pins or sources changed.
+
+    :param link: make ``.toolchain/bin`` link to them.
 
     :raises ToolchainError: a name that :data:`BINARIES` lacks, or a failed build.
     """
@@ -218,7 +220,8 @@ def ensure_binaries(*names: str) -> dict[str, Path]:
             missing = [name for name, file in files.items() if not file.exists()]
             for group in _groups(missing):
                 _build(group)
-    _link(files)
+    if link:
+        _link(files)
     return files
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,26 @@ from toolchain.errors import ToolchainError
 
 TAIL_LINES: Final = 25
 """Lines of a failed command's log that its error repeats."""
+
+_guard = threading.Lock()
+_running: set[subprocess.Popen[str]] = set()
+_refusing = False
+
+
+def accept() -> None:
+    """Let commands start (again) after :func:`terminate_all`."""
+    global _refusing
+    with _guard:
+        _refusing = False
+
+
+def terminate_all() -> None:
+    """End every running command and start no other: one step failed, so the rest is in vain."""
+    global _refusing
+    with _guard:
+        _refusing = True
+        for child in _running:
+            child.terminate()
 
 
 def run_logged(
@@ -36,16 +57,20 @@ def run_logged(
         out.write(f"$ {' '.join(command)}\n")
         out.flush()
         try:
-            child = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
+            with _guard:
+                if _refusing:
+                    raise ToolchainError(f"{command[0]}: not started, because another step failed")
+                child = subprocess.Popen(
+                    command,
+                    cwd=cwd,
+                    env={**os.environ, **(env or {})},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                )
+                _running.add(child)
         except FileNotFoundError as error:
             raise ToolchainError(f"{command[0]}: not found; is it installed and on PATH?") from error
         assert child.stdout is not None
@@ -60,6 +85,9 @@ def run_logged(
             child.terminate()
             child.wait()
             raise
+        finally:
+            with _guard:
+                _running.discard(child)
     if status != 0:
         raise ToolchainError(f"{command[0]} ended with status {status}; full log: {log_file}\n{tail(log_file)}")
 

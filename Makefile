@@ -1,0 +1,43 @@
+# Every target works without make, too: `python3 -m toolchain up`.
+PYTHON ?= python3
+STACK ?= dev
+TOOLCHAIN = $(PYTHON) -m toolchain
+VENV = .toolchain/venv/bin
+SOURCES = __main__.py components policies stacks toolchain tests apps benchmarks
+GO_MODULE = toolchain/go
+
+.DEFAULT_GOAL := help
+.PHONY: help up down preview test lint format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## install what is missing, start the embedded cluster, deploy stack dev
+	@$(TOOLCHAIN) up
+
+down: ## destroy stack dev and remove the cluster from the host
+	@$(TOOLCHAIN) down
+
+preview: ## plan a stack through the policy pack: make preview STACK=prod
+	@$(TOOLCHAIN) preview --stack $(STACK)
+
+test: ## every test that this machine can run; PYTEST_ARGS="-k weights" narrows it
+	@$(TOOLCHAIN) venv --dev >/dev/null
+	@$(VENV)/python -m pytest $(PYTEST_ARGS)
+
+lint: ## formatting, static checks, import rules
+	@$(TOOLCHAIN) venv --dev >/dev/null
+	$(VENV)/ruff format --check $(wildcard $(SOURCES))
+	$(VENV)/ruff check $(wildcard $(SOURCES))
+	$(VENV)/mypy $(filter-out tests apps benchmarks,$(wildcard $(SOURCES)))
+	$(VENV)/mypy -p weights
+	PYTHONPATH=.:apps/weights $(VENV)/lint-imports
+	@$(TOOLCHAIN) go-check
+
+format: ## rewrite sources in the project's format
+	@$(TOOLCHAIN) venv --dev >/dev/null
+	$(VENV)/ruff format $(wildcard $(SOURCES))
+	$(VENV)/ruff check --fix $(wildcard $(SOURCES))
+
+clean: ## down, then remove everything that was built
+	@$(TOOLCHAIN) clean

@@ -1,0 +1,205 @@
+"""Stacks of this machine: their state, secrets and policy levels, kept below ``.toolchain``.
+
+The engine writes a stack's encryption salt into its settings file. The salt belongs to this machine's passphrase,
+so the toolchain hands the engine a copy of ``Pulumi.<stack>.yaml`` with the salt, and the file in the repository
+stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shlex
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from toolchain import paths
+from toolchain.errors import ToolchainError
+from toolchain.progress import note
+
+PROJECT_FILE: Final = paths.ROOT / "Pulumi.yaml"
+CONFIG: Final = paths.TOOLCHAIN / "config"
+"""Copies of the stack settings files, with this machine's salt."""
+
+POLICIES: Final = paths.ROOT / "policies"
+LEVELS: Final = POLICIES / "levels"
+
+_SECRETS_KEYS: Final = re.compile(r"^(?:encryptionsalt|encryptedkey|secretsprovider):.*\n?", re.MULTILINE)
+
+
+def environment() -> dict[str, str]:
+    """Variables of the engine on this machine: own home, own state, policy pack always on."""
+    search = [str(paths.BIN), str(paths.VENV / "bin"), os.environ.get("PATH", "")]
+    return {
+        "PATH": os.pathsep.join(dict.fromkeys(os.pathsep.join(search).split(os.pathsep))),
+        "KUBECONFIG": str(paths.KUBECONFIG),
+        "PULUMI_HOME": str(paths.PULUMI_HOME),
+        "PULUMI_BACKEND_URL": f"file://{paths.BACKEND}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.PASSPHRASE_FILE),
+        # Plain `pulumi up` finds the salt in the state when the settings file has none.
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_OPTION_POLICY_PACK": str(POLICIES),
+    }
+
+
+def ensure_passphrase() -> None:
+    """Generate the passphrase of the local secrets provider, once."""
+    if paths.PASSPHRASE_FILE.exists():
+        return
+    paths.TOOLCHAIN.mkdir(parents=True, exist_ok=True)
+    handle = os.open(paths.PASSPHRASE_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(32))
+
+
+def write_env_file() -> Path:
+    """Write ``.toolchain/env``, which puts the engine, kubectl and the cluster into a shell."""
+    ensure_passphrase()
+    lines = ["# Generated; source it: it puts pulumi, kubectl, the kubeconfig and the state into a shell."]
+    for name, value in environment().items():
+        if name == "PATH":
+            lines.append(f'export PATH={shlex.quote(str(paths.BIN))}:{shlex.quote(str(paths.VENV / "bin"))}:"$PATH"')
+        else:
+            lines.append(f"export {name}={shlex.quote(value)}")
+    paths.ENV_FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return paths.ENV_FILE
+
+
+class Stack:
+    """One stack of the project, by name.
+
+    :param own_backend: keep its state below ``.toolchain`` whatever the environment says.
+    """
+
+    def __init__(self, name: str, *, own_backend: bool = True) -> None:
+        self.name = name
+        self.settings = paths.ROOT / f"Pulumi.{name}.yaml"
+        if not self.settings.is_file():
+            known = sorted(file.name.split(".")[1] for file in paths.ROOT.glob("Pulumi.*.yaml"))
+            raise ToolchainError(f"stack {name!r}: {self.settings.name} does not exist; stacks: {', '.join(known)}")
+        self._env = {**os.environ, **environment()}
+        foreign = os.environ.get("PULUMI_BACKEND_URL", "")
+        self._local = own_backend or foreign in ("", f"file://{paths.BACKEND}")
+        if not self._local:
+            kept = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG")
+            self._env = {**self._env, **{key: os.environ[key] for key in kept if key in os.environ}}
+        else:
+            self._env.pop("PULUMI_CONFIG_PASSPHRASE", None)
+            self._env.pop("PULUMI_ACCESS_TOKEN", None)
+        level = LEVELS / f"{name}.json"
+        if level.is_file():
+            self._env["PULUMI_OPTION_POLICY_PACK_CONFIG"] = str(level)
+
+    def ensure(self) -> None:
+        """Create the stack in the local backend and select it; clear a lock whose holder is dead."""
+        if not self._local:
+            return
+        ensure_passphrase()
+        paths.BACKEND.mkdir(parents=True, exist_ok=True)
+        CONFIG.mkdir(parents=True, exist_ok=True)
+        # A project of the same name beside the copies: what the engine writes on creation lands there.
+        (CONFIG / "Pulumi.yaml").write_text(PROJECT_FILE.read_text(encoding="utf-8"), encoding="utf-8")
+        if self.exists():
+            self._clear_stale_lock()
+        else:
+            self.copy.unlink(missing_ok=True)
+            self._capture("stack", "init", self.name, "--non-interactive", "--cwd", str(CONFIG))
+        self._copy_settings()
+        self._capture("stack", "select", self.name, "--non-interactive")
+
+    @property
+    def copy(self) -> Path:
+        """This machine's copy of the settings file."""
+        return CONFIG / self.settings.name
+
+    def exists(self) -> bool:
+        """Whether the local backend holds the stack."""
+        return any(paths.BACKEND.glob(f".pulumi/stacks/*/{self.name}.json*"))
+
+    def _copy_settings(self) -> None:
+        salt = self._salt()
+        content = _SECRETS_KEYS.sub("", self.settings.read_text(encoding="utf-8"))
+        self.copy.write_text(f"{content.rstrip()}\nencryptionsalt: {salt}\n", encoding="utf-8")
+
+    def _salt(self) -> str:
+        for file in (self.copy, *paths.BACKEND.glob(f".pulumi/stacks/*/{self.name}.json")):
+            if file.is_file():
+                text = file.read_text(encoding="utf-8")
+                found = re.search(r"^encryptionsalt: (\S+)$", text, re.MULTILINE) or re.search(
+                    r'"salt":\s*"([^"]+)"', text
+                )
+                if found:
+                    return found.group(1)
+        raise ToolchainError(
+            f"stack {self.name}: its encryption salt is lost ({self.copy}); run `make down`, then `make up`"
+        )
+
+    def _clear_stale_lock(self) -> None:
+        for file in paths.BACKEND.glob(f".pulumi/locks/**/{self.name}/*.json"):
+            holder = json.loads(file.read_text(encoding="utf-8"))
+            if holder.get("hostname") == os.uname().nodename and not _alive(int(holder.get("pid", 0))):
+                note(f"stack {self.name}: lock of process {holder.get('pid')}, which is gone, removed")
+                file.unlink(missing_ok=True)
+
+    def run(self, *arguments: str) -> None:
+        """Run an engine command on this stack, its output on the terminal.
+
+        :raises ToolchainError: it failed; the engine has said why.
+        """
+        command = [str(paths.BIN / "pulumi"), *arguments, "--stack", self.name]
+        if self._local:
+            command += ["--config-file", str(self.copy)]
+        child = subprocess.Popen(command, cwd=paths.ROOT, env=self._env)
+        while True:
+            try:
+                status = child.wait()
+                break
+            except KeyboardInterrupt:
+                child.send_signal(signal.SIGINT)  # the engine finishes what is under way and frees its lock
+        if status != 0:
+            raise ToolchainError(f"`pulumi {arguments[0]}` on stack {self.name} failed with status {status}")
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        values: dict[str, Any] = json.loads(self._capture("stack", "output", "--json", "--stack", self.name))
+        return values
+
+    def remove(self) -> None:
+        """Forget the stack and whatever it still lists."""
+        if self.exists():
+            arguments = ("stack", "rm", self.name, "--force", "--yes", "--non-interactive")
+            self._capture(*arguments, "--cwd", str(CONFIG))
+
+    def _capture(self, *arguments: str) -> str:
+        done = self._try(arguments)
+        if done.returncode != 0:
+            raise ToolchainError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def _try(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(paths.BIN / "pulumi"), *arguments],
+            cwd=paths.ROOT,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
