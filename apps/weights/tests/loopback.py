@@ -127,6 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
+    def do_POST(self) -> None:
+        """The token endpoint that a service account's key names."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, b'{"access_token": "granted", "expires_in": 3600}', "application/json")
+
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.loopback.requests.append(Request(self.command, self.path, headers))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from loopback import Loopback, serving
 from support import BIG, NAME, NETWORK_KINDS, SECRET, Cli, read
@@ -257,6 +257,34 @@ def test_an_unreachable_source_is_refused(cli: Cli, files: dict[str, bytes]) -> 
         settings = source_of(gone.source("https"))
     with pytest.raises(Refused, match=r"^source: ConnectError: .*\(given up after 3 attempts\)$"):
         fetch(settings, cli.manifest, Store(cli.store, NAME), backoff=QUICK)
+
+
+def test_gcs_takes_a_key_from_the_environment(
+    cli: Cli, server: Loopback, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "client_email": "fetcher@example.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "private_key_id": "1",
+        "token_uri": f"{server.address}/token",
+    }
+    monkeypatch.setenv("GOOGLE_CREDENTIALS", json.dumps(account))
+    settings = source_of(server.source("gcs"))
+    assert read(fetch(settings, cli.manifest, Store(cli.store, NAME), backoff=QUICK)) == files
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer granted"}
+
+
+def test_gcs_refuses_a_malformed_key_without_showing_it(
+    cli: Cli, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_CREDENTIALS", '{"type": "service_account", "private_key": "canary"}')
+    with pytest.raises(Refused) as refused:
+        fetch(source_of(server.source("gcs")), cli.manifest, Store(cli.store, NAME), backoff=QUICK)
+    assert str(refused.value) == "source: GOOGLE_CREDENTIALS is not the JSON of a credential"
 
 
 def test_s3_without_credentials_asks_anonymously(

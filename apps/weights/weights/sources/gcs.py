@@ -1,5 +1,6 @@
 """A prefix of a Google Cloud Storage bucket."""
 
+import json
 import os
 import warnings
 from collections.abc import Collection
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 with warnings.catch_warnings():
     # Announces, on import, when support for this Python will end.
     warnings.simplefilter("ignore", FutureWarning)
+    import google.auth
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.cloud import storage  # type: ignore[import-untyped, unused-ignore]
@@ -21,6 +23,9 @@ from weights.sources.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, 
 from weights.sources.settings import GcsSettings, trusted_address
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
+CREDENTIALS = "GOOGLE_CREDENTIALS"
+"""A service account's key as JSON, for clusters without workload identity; named as Terraform names it."""
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _RETRIED = frozenset({408, 425, 429})
 _TIMEOUT = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
 
@@ -37,7 +42,7 @@ class GcsSource:
             except ValueError as error:
                 raise Refused("source", f"{EMULATOR}: {error}") from None
         try:
-            self._client: Any = storage.Client()
+            self._client: Any = storage.Client(credentials=_key())
         except (DefaultCredentialsError, OSError):  # OSError: credentials, but no project; reading needs none
             self._client = storage.Client.create_anonymous_client()
         self._bucket: Any = self._client.bucket(parts.netloc)
@@ -92,3 +97,16 @@ class GcsSource:
         if status in (401, 403):
             return Refused(subject, f"Cloud Storage answers {status}; check roles/storage.objectViewer")
         return Refused(subject, f"Cloud Storage answers {status}")
+
+
+def _key() -> Any:
+    """Credentials of the key in the environment, or None for the SDK's own chain."""
+    text = os.environ.get(CREDENTIALS)
+    if not text:
+        return None
+    try:
+        load: Any = google.auth.load_credentials_from_dict  # untyped
+        credentials, _ = load(json.loads(text), scopes=[_SCOPE])
+    except (ValueError, GoogleAuthError):  # the messages may quote the key
+        raise Refused("source", f"{CREDENTIALS} is not the JSON of a credential") from None
+    return credentials

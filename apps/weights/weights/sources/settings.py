@@ -106,8 +106,8 @@ class GcsSettings(_Source):
     """A prefix of a Google Cloud Storage bucket.
 
     Attributes:
-        uri: `gs://<bucket>/<prefix>`. Application default credentials are used; without any, requests are
-            anonymous.
+        uri: `gs://<bucket>/<prefix>`. Credentials are `GOOGLE_CREDENTIALS` (a key as JSON) or the application
+            default ones; without any, requests are anonymous.
     """
 
     kind: Literal["gcs"]
