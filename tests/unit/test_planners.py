@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.common.quantities import GIB, MIB
+from components.common.quantities import GIB
 from components.model_server.memory import (
     Architecture,
     accelerator_demand,
@@ -46,8 +46,8 @@ def test_fp8_halves_the_kv_cache() -> None:
 
 
 def test_the_picture_cache_counts_only_in_shared_memory() -> None:
-    assert shared_memory_bytes("shm", 4) == 4 * GIB + 512 * MIB
-    assert shared_memory_bytes("lru", 4) == shared_memory_bytes(None, 0) == 512 * MIB
+    assert shared_memory_bytes("shm", 4) == 5 * GIB
+    assert shared_memory_bytes("lru", 4) == shared_memory_bytes(None, 0) == GIB
 
 
 @given(sizes, sizes, sizes)
