@@ -1,0 +1,71 @@
+"""The objects that stack dev makes are valid Kubernetes objects, and every container is bounded and pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import kubernetes_validate
+import pulumi
+import pytest
+import yaml
+
+from stacks.load import load_settings
+from stacks.plan import plan_platform
+from stacks.platform import ROOT, build_platform
+from stacks.versions import load_versions
+from tests.unit.examples import IMAGES
+from tests.unit.graph import record
+
+FILE = "Pulumi.dev.yaml"
+
+Object = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[Object]:
+    """Everything that the program registers with the stack's own settings."""
+    config = yaml.safe_load((ROOT / FILE).read_text(encoding="utf-8"))["config"]
+    raw = {key.partition(":")[2]: value for key, value in config.items()}
+    plan = plan_platform(load_settings(raw, FILE), load_versions(ROOT), IMAGES, FILE)
+    registrations, _ = record(lambda: build_platform(plan, pulumi.ResourceOptions()).outputs)
+    return [dict(item.inputs) for item in registrations if item.type.startswith("kubernetes:")]
+
+
+def _containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    for item in objects:
+        pod = item.get("spec", {}).get("template", {}).get("spec", {})
+        for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
+            yield f"{item['kind']} {container['name']}", container
+
+
+def test_objects_fit_the_schemas_of_kubernetes(objects: list[Object]) -> None:
+    # The newest schemas that the library ships. Strict: an unknown field would silently be dropped by a server.
+    version = kubernetes_validate.latest_version()
+    for item in objects:
+        kubernetes_validate.validate(item, version, strict=True)
+
+
+def test_every_kind_of_the_platform_is_there(objects: list[Object]) -> None:
+    assert {item["kind"] for item in objects} >= {
+        "Deployment",
+        "Job",
+        "LimitRange",
+        "Namespace",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "PodDisruptionBudget",
+        "ResourceQuota",
+        "Service",
+        "ServiceAccount",
+    }
+
+
+def test_requests_of_every_container_equal_its_limits(objects: list[Object]) -> None:
+    for where, container in _containers(objects):
+        assert container["resources"]["requests"] == container["resources"]["limits"], where
+
+
+def test_every_image_is_pinned_by_digest(objects: list[Object]) -> None:
+    for where, container in _containers(objects):
+        assert "@sha256:" in container["image"], where
