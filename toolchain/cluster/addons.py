@@ -1,4 +1,4 @@
-"""Objects that the cluster needs beside kubeadm's: DNS configuration, policy controller, storage, the marker."""
+"""Objects that the cluster needs beside kubeadm's: DNS, policy controller, storage, the marker."""
 
 from __future__ import annotations
 
@@ -203,7 +203,9 @@ def storage() -> list[Manifest]:
 
 def published_models() -> Manifest:
     """The directory of models that were generated on this machine, as a volume to fetch from."""
-    terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [layout.NODE]}]}]
+    terms = [
+        {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [layout.NODE]}]}
+    ]
     volume = manifest(
         "v1",
         "PersistentVolume",
@@ -232,7 +234,9 @@ def kube_proxy() -> Manifest:
     }
     # The schema wants the selector even where it stays as it is.
     selector = {"matchLabels": {"k8s-app": "kube-proxy"}}
-    return manifest("apps/v1", "DaemonSet", "kube-proxy", spec={"selector": selector, "template": {"spec": spec}})
+    return manifest(
+        "apps/v1", "DaemonSet", "kube-proxy", spec={"selector": selector, "template": {"spec": spec}}
+    )
 
 
 def annotate_images(objects: Sequence[Manifest], image_keys: Mapping[str, str]) -> None:

@@ -1,11 +1,12 @@
 """The cluster's control groups: one tree, below which every process of the cluster lives.
 
-Works on the version 1 hierarchies (one per controller), on the unified version 2 hierarchy, and on hosts that mount
-both. Everything the cluster starts is in the tree, so ending and removing the tree ends the cluster.
+Works on the version 1 hierarchies (one per controller), on the unified version 2 hierarchy, and on hosts that
+mount both. Everything the cluster starts is in the tree, so ending and removing the tree ends the cluster.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -16,7 +17,8 @@ from pathlib import Path
 from toolchain.cluster.processes import PROC
 from toolchain.errors import ToolchainError
 
-# What kubelet and runc account for. On version 1 they skip a controller that is not mounted, except for these.
+# What kubelet and runc account for. On version 1 they skip a controller that is not mounted, except for
+# these.
 REQUIRED_CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 # Child group of the supervisor, containerd, its shims and kubelet. Version 2 allows processes only in leaves.
 SYSTEM = "system"
@@ -32,14 +34,19 @@ class Hierarchy:
 
 
 def parse_hierarchies(mountinfo: str) -> list[Hierarchy]:
-    """The cgroup file systems in a /proc/<pid>/mountinfo. Controllers of version 2 are read from the file system."""
+    """The cgroup file systems in a /proc/<pid>/mountinfo.
+
+    Controllers of version 2 are read from the file system.
+    """
     found: dict[Path, Hierarchy] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
         mount_point = Path(before.split(" ")[4])
         if kind == "cgroup":
-            found[mount_point] = Hierarchy(mount_point, 1, frozenset(options.split(" ")[-1].split(",")) - {"rw", "ro"})
+            found[mount_point] = Hierarchy(
+                mount_point, 1, frozenset(options.split(" ")[-1].split(",")) - {"rw", "ro"}
+            )
         elif kind == "cgroup2":
             try:
                 controllers = frozenset((mount_point / "cgroup.controllers").read_text().split())
@@ -85,7 +92,10 @@ class Tree:
         return any(top.is_dir() for top in self._tops())
 
     def create(self) -> None:
-        """Make the tree and its `system` child; raises ToolchainError when the kernel or the host's owner forbids it."""
+        """Make the tree and its `system` child.
+
+        Raises ToolchainError when the kernel or the host's owner forbids it.
+        """
         try:
             for hierarchy in self.hierarchies:
                 if hierarchy.version == 2:
@@ -94,8 +104,9 @@ class Tree:
                     self._create_legacy(hierarchy)
         except OSError as error:
             raise ToolchainError(
-                f"cannot make control group {self.path}: {error}. In a container, start it privileged and with a "
-                "cgroup namespace of its own, or use your own cluster: pulumi up --stack dev with its kubeconfig"
+                f"cannot make control group {self.path}: {error}. Start a container privileged and with a "
+                "cgroup namespace of its own, or use your own cluster: `pulumi up --stack dev` with its "
+                "kubeconfig"
             ) from error
 
     def _create_legacy(self, hierarchy: Hierarchy) -> None:
@@ -116,7 +127,8 @@ class Tree:
             current = current / part
             current.mkdir(exist_ok=True)
         (current / SYSTEM).mkdir(exist_ok=True)
-        # A process that a service manager started in the top group must leave before controllers can be passed down.
+        # A process that a service manager started in the top group must leave before controllers can be
+        # passed down.
         for pid in _pids(current):
             _move(pid, current / SYSTEM)
         self._delegate(current)
@@ -129,7 +141,8 @@ class Tree:
             try:
                 (group / "cgroup.subtree_control").write_text(f"+{controller}")
             except OSError:
-                # Optional ones may be refused (real-time groups and cpu, for one); kubelet names a missing one it needs.
+                # Optional ones may be refused (real-time groups and cpu, for one); kubelet names a missing
+                # one it needs.
                 if controller in REQUIRED_CONTROLLERS:
                     raise
 
@@ -143,7 +156,10 @@ class Tree:
         return {pid for group in self._groups() for pid in _pids(group)}
 
     def kill(self, seconds: float = 20) -> set[int]:
-        """SIGKILL everything in the tree except the caller until it is empty; returns what is left after `seconds`."""
+        """SIGKILL everything in the tree except the caller until it is empty.
+
+        Returns what is left after `seconds`.
+        """
         deadline = time.monotonic() + seconds
         while left := self.pids() - {os.getpid()}:
             if time.monotonic() > deadline:
@@ -153,10 +169,8 @@ class Tree:
                 if (freezer := group / "freezer.state").exists() and freezer.read_text().strip() != "THAWED":
                     freezer.write_text("THAWED")
             for pid in left:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             time.sleep(0.1)
         return left
 
@@ -183,7 +197,5 @@ def _pids(group: Path) -> list[int]:
 
 
 def _move(pid: int, group: Path) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         (group / "cgroup.procs").write_text(str(pid))
-    except ProcessLookupError:
-        pass

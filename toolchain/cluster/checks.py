@@ -29,7 +29,10 @@ _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening TCP socket; `owner` is "name pid", or "?" when it belongs to no process that can be seen."""
+    """A listening TCP socket.
+
+    `owner` is "name pid", or "?" when it belongs to no process that can be seen.
+    """
 
     address: str
     port: int
@@ -66,7 +69,8 @@ def problems(machine: Machine) -> list[str]:
     disk = DISK_GIB_BUILT if machine.built else DISK_GIB
     if machine.disk_free_bytes < disk * _GIB:
         found.append(
-            f"free disk at {paths.ROOT}: {machine.disk_free_bytes / _GIB:.1f} GiB < {disk} GiB; free some or move the checkout"
+            f"free disk at {paths.ROOT}: {machine.disk_free_bytes / _GIB:.1f} GiB < {disk} GiB; "
+            "free some or move the checkout"
         )
     for listener in machine.listeners:
         if _in_the_way(listener, machine.node_address):
@@ -99,7 +103,10 @@ def check(machine: Machine) -> None:
 
 
 def read(node_address: str, own: frozenset[int]) -> Machine:
-    """Look at this machine. Ports held by the processes in `own` are not counted; `node_address` is "" at first."""
+    """Look at this machine.
+
+    Ports held by the processes in `own` are not counted; `node_address` is "" at first.
+    """
     system = "linux" if sys.platform.startswith("linux") else sys.platform
     disk = shutil.disk_usage(paths.ROOT)
     if system != "linux":

@@ -26,13 +26,17 @@ def configuration(options: Options) -> str:
     """containerd's configuration file."""
     restrict = "true" if options.restrict_oom_score else "false"
     plugins = ", ".join(f'"{directory}"' for directory in options.cni_plugins)
-    # NRI is switched off because it opens a socket at a fixed place of the host. Control groups are always driven
-    # through their file system: the cluster's group is its own, below systemd a delegated one.
+    # NRI is switched off because it opens a socket at a fixed place of the host. Control groups are always
+    # driven through their file system: the cluster's group is its own, below systemd a delegated one.
     return f"""version = 3
 root = "{layout.CONTAINERD_ROOT}"
 state = "{layout.CONTAINERD_STATE}"
 imports = []
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
+disabled_plugins = [
+  "io.containerd.nri.v1.nri",
+  "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.internal.v1.tracing",
+]
 
 [grpc]
 address = "{layout.CONTAINERD_SOCKET}"
@@ -75,13 +79,16 @@ class Client:
         """Standard output of `ctr …`; raises ToolchainError with its standard error when it fails."""
         done = subprocess.run([*self.argv, *arguments], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ToolchainError(f"`ctr {' '.join(arguments)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+            raise ToolchainError(
+                f"`ctr {' '.join(arguments)}` failed: {done.stderr.strip() or done.stdout.strip()}"
+            )
         return done.stdout
 
     def ready(self) -> bool:
         """Whether containerd and its CRI plugin answer."""
         try:
-            # `version` answers before the CRI plugin has read its metadata; `images list` goes through the same store.
+            # `version` answers before the CRI plugin has read its metadata; `images list` goes through the
+            # same store.
             self.run("--timeout", "3s", "version")
             self.run("--timeout", "3s", "images", "list", "--quiet")
         except ToolchainError:

@@ -42,19 +42,46 @@ KNOWN_PLACES = (
     "/var/log/pods",
 )
 # Parameters that move by themselves, or that any process of the host may change at any time.
-_VOLATILE = ("random/", "file-nr", "inode-nr", "inode-state", "dentry-state", "ns_last_pid", "nf_conntrack_count",
-             "pty/nr", "aio-nr", "epoch", "ip_local_port_range", "loadavg", "route/flush", "tainted", "cad_pid",
-             "binfmt_misc", "perf_event_max_sample_rate", "sched_domain", "fs/quota", "usage", "fib_sync_mem")  # fmt: skip
+_VOLATILE = (
+    "random/",
+    "file-nr",
+    "inode-nr",
+    "inode-state",
+    "dentry-state",
+    "ns_last_pid",
+    "nf_conntrack_count",
+    "pty/nr",
+    "aio-nr",
+    "epoch",
+    "ip_local_port_range",
+    "loadavg",
+    "route/flush",
+    "tainted",
+    "cad_pid",
+    "binfmt_misc",
+    "perf_event_max_sample_rate",
+    "sched_domain",
+    "fs/quota",
+    "usage",
+    "fib_sync_mem",
+)
 
 
 def capture() -> dict[str, list[str]]:
-    """The state now. Of processes, only those that belong to a checkout's toolchain or to a cluster's control group."""
+    """The state now.
+
+    Of processes, only those that belong to a checkout's toolchain or to a cluster's control group.
+    """
     return {
         "processes": _processes(),
         "mounts": _mounts(),
-        "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        "addresses": sorted(f"{a.interface} {a.address}" for a in netlink.addresses() if not _volatile_address(a)),
-        "routes": sorted(f"{r.interface} {r.destination}" for r in netlink.routes() if r.destination.version == 4),
+        "links": sorted(netlink.interfaces()),
+        "addresses": sorted(
+            f"{a.interface} {a.address}" for a in netlink.addresses() if not _volatile_address(a)
+        ),
+        "routes": sorted(
+            f"{r.interface} {r.destination}" for r in netlink.routes() if r.destination.version == 4
+        ),
         "nft tables": netlink.nft_tables(),
         "nft chains": netlink.nft_chains(),
         "nft rules": [f"{chain}: {count}" for chain, count in sorted(netlink.nft_rules().items())],
@@ -82,13 +109,21 @@ def _processes() -> list[str]:
     found = []
     toolchain = str(paths.TOOLCHAIN)
     for pid in processes.running():
+        if processes.identify(pid) is None:
+            # Ended, and only not yet collected by its parent.
+            continue
         program = processes.executable(pid)
         try:
             groups = (processes.PROC / str(pid) / "cgroup").read_text()
-            command = (processes.PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (
+                (processes.PROC / str(pid) / "cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+            )
         except OSError:
             continue
-        ours = program.startswith(toolchain + "/cluster") or program.startswith(toolchain + "/artefacts")
+        ours = program.startswith((f"{toolchain}/cluster", f"{toolchain}/artefacts"))
         if ours or "toolchain.cluster.supervisor" in command or layout.cgroup_name() in groups:
             found.append(f"{pid} {processes.name(pid)} {program}")
     return sorted(found)
@@ -111,7 +146,9 @@ def _legacy_iptables() -> list[str]:
     tables = []
     for family in ("ip", "ip6"):
         try:
-            tables += [f"{family} {n}" for n in (processes.PROC / f"net/{family}_tables_names").read_text().split()]
+            tables += [
+                f"{family} {n}" for n in (processes.PROC / f"net/{family}_tables_names").read_text().split()
+            ]
         except OSError:
             continue
     return sorted(tables)
@@ -130,7 +167,7 @@ def _cgroups() -> list[str]:
 
 
 def _sysctls() -> dict[str, str]:
-    links = {path.name for path in Path("/sys/class/net").iterdir()}
+    links = netlink.interfaces()
     values = {}
     for directory, _, files in os.walk(sysctls.SYS):
         for file in files:

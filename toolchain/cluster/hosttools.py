@@ -1,7 +1,8 @@
 """Programs of Debian packages that run on any Linux host: runc, iproute2, nftables, iptables, ipset.
 
-They are unpacked below `.toolchain` with every library they need, the C library included, and patched to use exactly
-those. A wrapper that sets LD_LIBRARY_PATH would not do: runc starts itself again with an empty environment.
+They are unpacked below `.toolchain` with every library they need, the C library included, and patched to use
+exactly those. A wrapper that sets LD_LIBRARY_PATH would not do: runc starts itself again with an empty
+environment.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _COMMANDS = {
     "ip6tables-restore": "usr/sbin/xtables-nft-multi",
 }
 _LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+# Extensions of iptables, looked for at a fixed place otherwise.
+_XTABLES = "usr/lib/x86_64-linux-gnu/xtables"
 _LOADER = "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 
 
@@ -51,7 +54,11 @@ class HostTools:
             capture_output=True,
             text=True,
             check=False,
-            env={"PATH": str(self.directory), "LC_ALL": "C"},
+            env={
+                "PATH": str(self.directory),
+                "LC_ALL": "C",
+                "XTABLES_LIBDIR": str(self.directory.parent / _XTABLES),
+            },
         )
         if done.returncode:
             raise ToolchainError(f"`{command} {' '.join(arguments)}` failed: {done.stderr.strip()}")
@@ -61,7 +68,8 @@ class HostTools:
 def ensure() -> HostTools:
     """The tools, fetched and unpacked when they are missing."""
     packages = debian.package_set("host")
-    # Interpreter and library paths inside the programs are absolute: a checkout that was moved needs another copy.
+    # Interpreter and library paths inside the programs are absolute: a checkout that was moved needs another
+    # copy.
     key = artefacts.digest("host-tools 1", str(paths.ARTEFACTS), debian.key(*packages))
     root = artefacts.ensure("host-tools", key, lambda building: _build(packages, building, key))
     return HostTools(root / "commands")
@@ -88,8 +96,12 @@ def _patcher(building: Path, final: Path) -> Callable[[Path], None]:
     arguments = ["--set-interpreter", str(final / _LOADER), "--force-rpath", "--set-rpath", final_search]
 
     def patch(program: Path) -> None:
-        done = subprocess.run([*patchelf, *arguments, str(program)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*patchelf, *arguments, str(program)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            raise ToolchainError(f"patchelf {program}: {done.stderr.strip()}; remove .toolchain/artefacts and try again")
+            raise ToolchainError(
+                f"patchelf {program}: {done.stderr.strip()}; remove .toolchain/artefacts and try again"
+            )
 
     return patch

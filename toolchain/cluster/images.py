@@ -1,7 +1,7 @@
-"""Images of the cluster itself: one static binary each, beside Debian's network tools where the binary calls them.
+"""Images of the cluster itself: static binaries, beside Debian's network tools where a binary calls them.
 
-Each is an OCI layout in a tar archive, the same bytes for the same inputs, imported under the name that kubeadm and
-the cluster's manifests use.
+Each is an OCI layout in a tar archive, the same bytes for the same inputs, imported under the name that
+kubeadm and the cluster's manifests use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from toolchain.images import oci
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Where Debian's iptables keeps its personalities; the cluster's images use the one on nf_tables.
-_IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
+_IPTABLES = (
+    "iptables",
+    "iptables-save",
+    "iptables-restore",
+    "ip6tables",
+    "ip6tables-save",
+    "ip6tables-restore",
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,10 @@ def archive(image: Image, binaries: Mapping[str, Path]) -> Path:
         inputs.append(debian.key(*debian.package_set(image.packages)))
     key = artefacts.digest("cluster image 1", repr(image), *inputs)
     name = image.reference.rpartition("/")[2].partition(":")[0]
-    return artefacts.ensure(f"cluster-images/{name}", key, lambda place: _write(image, binaries, place)) / "image.tar"
+    return (
+        artefacts.ensure(f"cluster-images/{name}", key, lambda place: _write(image, binaries, place))
+        / "image.tar"
+    )
 
 
 def _write(image: Image, binaries: Mapping[str, Path], place: Path) -> None:

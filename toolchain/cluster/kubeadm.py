@@ -1,6 +1,7 @@
 """What kubeadm is told, and running it.
 
-Configuration is written as JSON documents, which are YAML too: this runs before any YAML library is installed.
+Configuration is written as JSON documents, which are YAML too: this runs before any YAML library is
+installed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from toolchain import artefacts
 from toolchain.cluster import layout
 from toolchain.cluster.network import Ranges
 
-# CPU requested by the control plane, in place of kubeadm's 650m: the embedded node may have two cores, which the model
-# server needs. Requests also set shares under contention, so the API server and etcd keep the most.
-CPU_REQUESTS = {"kube-apiserver": "100m", "etcd": "50m", "kube-controller-manager": "50m", "kube-scheduler": "25m"}
+# CPU requested by the control plane, in place of kubeadm's 650m: the embedded node may have two cores, which
+# the model server needs. Requests also set shares under contention, so the API server and etcd keep the most.
+CPU_REQUESTS = {
+    "kube-apiserver": "100m",
+    "etcd": "50m",
+    "kube-controller-manager": "50m",
+    "kube-scheduler": "25m",
+}
 COREDNS_CPU_REQUEST = "25m"
 # Nobody renews certificates of a cluster that is made and removed by commands.
 _TEN_YEARS = "87600h"
@@ -73,7 +79,9 @@ def configuration(options: Options) -> list[dict[str, Any]]:
         "apiServer": {"extraArgs": _arguments(bind_address=node, profiling="false")},
         "controllerManager": {
             "extraArgs": _arguments(
-                profiling="false", flex_volume_plugin_dir=str(layout.KUBELET / "volume-plugins"), leader_elect="false"
+                profiling="false",
+                flex_volume_plugin_dir=str(layout.KUBELET / "volume-plugins"),
+                leader_elect="false",
             )
         },
         "scheduler": {"extraArgs": _arguments(profiling="false", leader_elect="false")},
@@ -113,7 +121,8 @@ def _kubelet(options: Options) -> dict[str, Any]:
         # Its chains would stay on the host; nothing uses them.
         "makeIPTablesUtilChains": False,
         "failSwapOn": False,
-        # Writing the limit of all pods fails in some containers and virtual machines, and guards little on one node.
+        # Writing the limit of all pods fails in some containers and virtual machines, and guards little on
+        # one node.
         "enforceNodeAllocatable": [],
         # Images have no registry to come back from.
         "imageGCHighThresholdPercent": 100,
@@ -137,8 +146,8 @@ IMAGE_ANNOTATION = "autoglm.dev/image"
 def patches(image_keys: Mapping[str, str]) -> dict[str, Any]:
     """Patch files by name, in kubeadm's naming: target[suffix]+type.json.
 
-    `image_keys` identify the content of each component's image: a rebuilt image keeps its tag, and the changed
-    annotation has the pod started again.
+    `image_keys` identify the content of each component's image: a rebuilt image keeps its tag, and the
+    changed annotation has the pod started again.
     """
     files: dict[str, Any] = {
         f"{component}+strategic.json": {
@@ -154,7 +163,9 @@ def patches(image_keys: Mapping[str, str]) -> dict[str, Any]:
             "template": {
                 "metadata": {"annotations": {IMAGE_ANNOTATION: image_keys["coredns"]}},
                 "spec": {
-                    "containers": [{"name": "coredns", "resources": {"requests": {"cpu": COREDNS_CPU_REQUEST}}}],
+                    "containers": [
+                        {"name": "coredns", "resources": {"requests": {"cpu": COREDNS_CPU_REQUEST}}}
+                    ],
                     # Simulated nodes run no pods: a resolver placed there answers nothing.
                     "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
                 },

@@ -24,7 +24,7 @@ _MEMORY_MIB = {"memory": "nvidia.com/gpu.memory", "product": "nvidia.com/gpu.pro
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU and the host it comes in: product label of NVIDIA's feature discovery, its memory label in MiB."""
+    """A GPU as NVIDIA's feature discovery labels it, and its share of the host it comes in."""
 
     product: str
     memory_mib: int
@@ -32,7 +32,8 @@ class Gpu:
     memory_gib: int
 
 
-# Products and memory as NVIDIA's gpu-feature-discovery labels them; cpu and memory per GPU of common cloud hosts.
+# Products and memory as NVIDIA's gpu-feature-discovery labels them; cpu and memory per GPU of common cloud
+# hosts.
 GPUS = {
     "l4": Gpu("NVIDIA-L4", 23034, 12, 48),
     "l40s": Gpu("NVIDIA-L40S", 46068, 24, 192),
@@ -75,13 +76,18 @@ class SimulatedNode:
 
 
 def parse(specification: str) -> list[SimulatedNode]:
-    """The nodes that a specification stands for, numbered from 0; raises ToolchainError with the known forms."""
+    """The nodes that a specification stands for, numbered from 0.
+
+    Raises ToolchainError with the known forms.
+    """
     text = re.sub(r"[\s_:]+", "-", specification.strip().lower().replace("×", "x"))
-    if tpu := re.fullmatch(r"(?:tpu-?)(v\d+[a-z]*)-(\d+(?:x\d+)+)", text):
+    if tpu := re.fullmatch(r"(?:tpu-?)?(v\d+[a-z]*)-(\d+(?:x\d+)+)", text):
         return _tpu_nodes(specification, tpu[1], tpu[2])
     if gpu := re.fullmatch(r"(\d+)-?x-?([a-z][a-z0-9-]*)", text):
         return _gpu_nodes(specification, gpu[2], int(gpu[1]))
-    if gpu := re.fullmatch(r"([a-z][a-z0-9-]*?)-?x-?(\d+)", text) or re.fullmatch(r"([a-z][a-z0-9-]*?)-(\d+)", text):
+    if gpu := re.fullmatch(r"([a-z][a-z0-9-]*?)-?x-?(\d+)", text) or re.fullmatch(
+        r"([a-z][a-z0-9-]*?)-(\d+)", text
+    ):
         return _gpu_nodes(specification, gpu[1], int(gpu[2]))
     raise _unknown(specification)
 
@@ -131,7 +137,14 @@ def _tpu_nodes(specification: str, generation: str, topology: str) -> list[Simul
         ("cloud.google.com/gke-accelerator-count", str(per_host)),
     )
     return [
-        SimulatedNode(f"kwok-tpu-{generation}-{topology}-{i}", "google.com/tpu", per_host, labels, 24 * per_host, 48 * per_host)
+        SimulatedNode(
+            f"kwok-tpu-{generation}-{topology}-{i}",
+            "google.com/tpu",
+            per_host,
+            labels,
+            24 * per_host,
+            48 * per_host,
+        )
         for i in range(hosts)
     ]
 
@@ -221,7 +234,9 @@ def controller(stages: str) -> list[addons.Manifest]:
     return [
         addons.manifest("v1", "ConfigMap", "kwok-stages", data={"stages.yaml": stages}),
         *addons.account(name, rules),
-        addons.manifest("apps/v1", "Deployment", name, spec={"replicas": 1, "selector": selector, "template": template}),
+        addons.manifest(
+            "apps/v1", "Deployment", name, spec={"replicas": 1, "selector": selector, "template": template}
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """Where the embedded cluster keeps what, and the names and numbers that other parts rely on.
 
-Everything is below `.toolchain`. Programs that insist on fixed places (/etc/kubernetes, /var/lib/kubelet …) get them
-in a mount namespace of the cluster's own, where those places are bind mounts from `.toolchain`.
+Everything is below `.toolchain`. Programs that insist on fixed places (/etc/kubernetes, /var/lib/kubelet …)
+get them in a mount namespace of the cluster's own, where those places are bind mounts from `.toolchain`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ KUBELET_KUBECONFIG: Final = Path("/etc/kubernetes/kubelet.conf")
 
 @dataclass(frozen=True)
 class Mount:
-    """A place in the cluster's mount namespace: a directory of `.toolchain`, or a tmpfs that a restart forgets."""
+    """A place in the cluster's mount namespace: a directory of `.toolchain`, or a tmpfs without a source."""
 
     target: Path
     source: Path | None = None
@@ -69,8 +69,8 @@ MOUNTS: Final = (
 # Other places that pods of kubeadm's manifests create on the host when they are missing.
 CREATED_BY_PODS: Final = (Path("/lib/modules"), Path("/run/xtables.lock"))
 
-# TCP ports by the address they are taken on. 2381 etcd metrics, 10248 kubelet health, 10249 and 10256 kube-proxy,
-# 10257 controller manager, 10259 scheduler, 20244 network policy controller.
+# TCP ports by the address they are taken on. 2381 etcd metrics, 10248 kubelet health, 10249 and 10256
+# kube-proxy, 10257 controller manager, 10259 scheduler, 20244 network policy controller.
 NODE_PORTS: Final = (2379, 2380, 6443, 10250, 10256)
 LOOPBACK_PORTS: Final = (2379, 2381, 10248, 10249, 10257, 10259, 20244)
 

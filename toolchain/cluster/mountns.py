@@ -1,8 +1,8 @@
 """The cluster's own mount namespace.
 
-kubeadm and kubelet insist on /etc/kubernetes and /var/lib/kubelet, containerd's shims on /run/containerd. In the
-namespace these are bind mounts of directories in `.toolchain`; the host sees none of it, an existing /etc/kubernetes
-stays as it is, and all mounts of pods vanish with the last process.
+kubeadm and kubelet insist on /etc/kubernetes and /var/lib/kubelet, containerd's shims on /run/containerd. In
+the namespace these are bind mounts of directories in `.toolchain`; the host sees none of it, an existing
+/etc/kubernetes stays as it is, and all mounts of pods vanish with the last process.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def missing_parents(path: Path) -> list[Path]:
 def survivor(members: Iterable[int], namespace: str) -> int | None:
     """A process of the cluster that still keeps its mount namespace alive.
 
-    Containers have namespaces of their own, and the kernel gives the identity of a dead namespace to new ones: the
-    process has to be a member of the cluster's control group and see the cluster's mounts.
+    Containers have namespaces of their own, and the kernel gives the identity of a dead namespace to new
+    ones: the process has to be a member of the cluster's control group and see the cluster's mounts.
     """
     marker = f" {layout.MOUNTS[0].target} "
     for pid in members:
@@ -49,15 +49,15 @@ def survivor(members: Iterable[int], namespace: str) -> int | None:
 
 
 def enter_or_create(members: Iterable[int], namespace: str) -> None:
-    """Move this process into the namespace that pods still live in, else into a new one with the mounts made."""
+    """Move this process into the namespace that pods still live in, else into a new one."""
     pid = survivor(set(members) - {os.getpid()}, namespace)
     if pid is not None:
         linux.enter_mount_namespace(pid)
         os.chdir("/")
         return
     linux.unshare(linux.CLONE_NEWNS)
-    # Mounts that the host makes later are still to be seen here, not the other way round; volumes that propagate
-    # mounts to pods need a shared tree.
+    # Mounts that the host makes later are still to be seen here, not the other way round; volumes that
+    # propagate mounts to pods need a shared tree.
     linux.mount("", Path("/"), flags=linux.MS_REC | linux.MS_SLAVE)
     linux.mount("", Path("/"), flags=linux.MS_REC | linux.MS_SHARED)
     for mount in layout.MOUNTS:

@@ -53,7 +53,10 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _dump(protocol: int, kind: int, body: bytes) -> Iterator[bytes]:
-    """Bodies of the messages that answer a dump request; raises OSError when the kernel has no such subsystem."""
+    """Bodies of the messages that answer a dump request.
+
+    Raises OSError when the kernel has no such subsystem.
+    """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as connection:
         connection.settimeout(10)
         connection.bind((0, 0))
@@ -99,6 +102,11 @@ class Route:
     destination: IPNetwork
 
 
+def interfaces() -> set[str]:
+    """Names of the interfaces of this network namespace; /sys may show those of another one."""
+    return {name for _, name in socket.if_nameindex()}
+
+
 def _interface(index: int) -> str:
     try:
         return socket.if_indextoname(index)
@@ -113,7 +121,9 @@ def addresses() -> list[Address]:
         _, prefix, _, _, index = struct.unpack_from("=BBBBI", message)
         attributes = _attributes(message[8:])
         raw = attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]
-        found.append(Address(_interface(index), ipaddress.ip_interface(f"{ipaddress.ip_address(raw)}/{prefix}")))
+        found.append(
+            Address(_interface(index), ipaddress.ip_interface(f"{ipaddress.ip_address(raw)}/{prefix}"))
+        )
     return found
 
 
@@ -140,7 +150,9 @@ def _nftables(command: int) -> Iterator[tuple[str, dict[int, bytes]]]:
 
 def nft_tables() -> list[str]:
     """Names such as `ip filter`; raises OSError when the kernel has no nf_tables."""
-    return sorted(f"{family} {_text(found[_NFTA_TABLE_NAME])}" for family, found in _nftables(_NFT_MSG_GETTABLE))
+    return sorted(
+        f"{family} {_text(found[_NFTA_TABLE_NAME])}" for family, found in _nftables(_NFT_MSG_GETTABLE)
+    )
 
 
 def nft_chains() -> list[str]:

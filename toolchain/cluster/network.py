@@ -1,4 +1,4 @@
-"""The node's address, the ranges of pods and services, the pod network's configuration, and taking them away again."""
+"""The node's address, the ranges of pods and services, the pod network, and taking all of it away again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from toolchain.errors import ToolchainError
 _BLOCKS = ("10.244.0.0/14", "10.200.0.0/14", "172.28.0.0/14", "10.60.0.0/14")
 
 # Tables that only the cluster makes: kube-proxy's, and those of the pod network's plugins.
-OWN_TABLES = ("ip kube-proxy", "ip6 kube-proxy", "inet cni_plugins_masquerade", "inet cni_hostport")
+OWN_TABLES = (
+    "ip kube-proxy",
+    "ip6 kube-proxy",
+    "ip cni_hostport",
+    "ip6 cni_hostport",
+    "inet cni_plugins_masquerade",
+)
 # Tables that iptables makes for its base chains.
 _IPTABLES_TABLES = ("filter", "nat", "mangle", "raw", "security")
 SET_PREFIX = "KUBE-"
@@ -49,10 +55,12 @@ def choose_ranges(used: Iterable[netlink.IPNetwork]) -> Ranges:
         if not any(network.overlaps(block) for network in taken):
             pods, services, node, _ = block.subnets(new_prefix=16)
             return Ranges(node[1], pods, services)
-    clashes = ", ".join(sorted({str(n) for n in taken for b in _BLOCKS if n.overlaps(ipaddress.IPv4Network(b))}))
+    clashes = ", ".join(
+        sorted({str(n) for n in taken for b in _BLOCKS if n.overlaps(ipaddress.IPv4Network(b))})
+    )
     raise ToolchainError(
-        f"no free address range for the embedded cluster: {', '.join(_BLOCKS)} overlap routes of this host ({clashes}); "
-        "remove one of the routes, or use your own cluster: pulumi up --stack dev with its kubeconfig"
+        f"no free address range for the embedded cluster: {', '.join(_BLOCKS)} overlap routes of this host "
+        f"({clashes}); remove one of the routes"
     )
 
 
@@ -66,17 +74,18 @@ def _ip(tools: HostTools, *arguments: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ToolchainError(
-            f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}; the kernel needs the veth driver (CONFIG_VETH)"
+            f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}; "
+            "the kernel needs the veth driver (CONFIG_VETH)"
         )
 
 
 def ensure_link(tools: HostTools, ranges: Ranges) -> None:
-    """The node's address on a link of its own, so that it survives changes of the host's network, also offline.
+    """Give the node's address a link of its own, so that it survives changes of the host's network.
 
-    Services get a route over the link: without a default route the host could not send to them, and the route makes
-    the node's address the source of what it sends.
+    Services get a route over the link: without a default route the host could not send to them, and the route
+    makes the node's address the source of what it sends.
     """
-    if not (Path("/sys/class/net") / layout.LINK).exists():
+    if layout.LINK not in netlink.interfaces():
         _ip(tools, "link", "add", layout.LINK, "type", "veth", "peer", "name", layout.LINK_PEER)
     for link in (layout.LINK, layout.LINK_PEER):
         _ip(tools, "link", "set", link, "addrgenmode", "none")
@@ -86,7 +95,10 @@ def ensure_link(tools: HostTools, ranges: Ranges) -> None:
 
 
 def cni_configuration() -> dict[str, Any]:
-    """The pod network: a routed veth pair per pod. Needs no bridge, so that every packet passes the policy rules."""
+    """The pod network: a routed veth pair per pod.
+
+    Needs no bridge, so that every packet passes the policy rules.
+    """
     # The node's pod range is given by the API server; containerd fills it in.
     return {
         "cniVersion": "1.0.0",
@@ -116,7 +128,7 @@ def write_cni(directory: Path, pod_range: str) -> None:
 
 
 def upstream_name_servers(resolv_conf: str) -> list[str]:
-    """Name servers a pod can reach: those of the host except loopback ones, which in a pod mean the pod itself."""
+    """Name servers a pod can reach: those of the host without loopback ones, which would mean the pod."""
     servers = []
     for line in resolv_conf.splitlines():
         words = line.split()
@@ -157,7 +169,7 @@ def leftover_tables(now: Sequence[str], before: Sequence[str], rules: dict[str, 
 def remove(tools: HostTools, tables_before: Sequence[str]) -> None:
     """Take away links, tables, chains and sets of the cluster; raises ToolchainError naming what resists."""
     for link in (layout.LINK, layout.LINK_PEER):
-        if (Path("/sys/class/net") / link).exists():
+        if link in netlink.interfaces():
             _ip(tools, "link", "delete", link)
     for family in ("", "6"):
         _remove_chains(tools, family)
@@ -180,7 +192,10 @@ def _remove_chains(tools: HostTools, family: str) -> None:
 
 
 def without_own_chains(saved: str) -> str | None:
-    """Input for `iptables-restore --noflush` that removes the policy controller's chains; None when there are none."""
+    """Input for `iptables-restore --noflush` that removes the policy controller's chains.
+
+    None when there are none.
+    """
     own = [
         line[1:].split()[0]
         for line in saved.splitlines()

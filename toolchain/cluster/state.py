@@ -1,4 +1,4 @@
-"""What the cluster remembers between commands: above all what it changed on the host and what that was before."""
+"""What the cluster remembers between commands, above all what it changed on the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from toolchain.errors import ToolchainError
 
 @dataclass
 class State:
-    """Contents of state.json. Host changes are recorded before they are made, so that `down` undoes half an `up`."""
+    """Contents of state.json.
+
+    Host changes are recorded before they are made, so that `down` undoes half an `up`.
+    """
 
     # Ranges of addresses, chosen once: certificates and objects in etcd carry them.
     node_address: str = ""
@@ -46,14 +49,14 @@ class State:
 
 
 def load(path: Path | None = None) -> State | None:
-    """The recorded state, None when the cluster has never been started here; raises ToolchainError on a damaged file."""
+    """The recorded state, None when the cluster has never been started here.
+
+    Raises ToolchainError on a damaged file.
+    """
     path = path or layout.STATE
     try:
         return State(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
     except (TypeError, ValueError) as error:
-        raise ToolchainError(
-            f"{path} cannot be read ({error}); run `make down`, or if that fails too remove the file and restart "
-            "the machine"
-        ) from error
+        raise ToolchainError(f"{path} cannot be read ({error}); run `make down`, then `make up`") from error

@@ -1,11 +1,11 @@
 """Keeps containerd and kubelet running on hosts without (and with) systemd.
 
-`main` reads services.json, moves into the cluster's control group and mount
-namespace, starts the services, starts again what ends, and does so until SIGTERM. SIGHUP has it read services.json
-again: services whose definition changed are restarted, removed ones are stopped.
+`main` reads services.json, moves into the cluster's control group and mount namespace, starts the services,
+starts again what ends, and does so until SIGTERM. SIGHUP has it read services.json again: services whose
+definition changed are restarted, removed ones are stopped.
 
-Services end with the supervisor; pods do not. A supervisor that starts after another one was killed takes over the
-mount namespace that the pods keep alive.
+Services end with the supervisor; pods do not. A supervisor that starts after another one was killed takes
+over the mount namespace that the pods keep alive.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ class _Running:
         self.pause = 0.5
 
     def start_if_due(self) -> bool:
-        """Start the service when it does not run, is due, and what it requires is there; whether it was started."""
+        """Start the service when it does not run, is due, and what it requires is there.
+
+        Whether it was started.
+        """
         if self.process or time.monotonic() < self.not_before:
             return False
         if not all(Path(path).exists() for path in self.service.requires):
@@ -184,8 +187,8 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         self.record()
         while True:
-            # A list, not a generator: every service is to be looked at.
-            if any([running.start_if_due() for running in self.services]):
+            started = [running.service for running in self.services if running.start_if_due()]
+            if started:
                 self.record()
             received = signal.sigtimedwait(watched, 0.3)
             if received and received.si_signo in (signal.SIGTERM, signal.SIGINT):
@@ -243,7 +246,8 @@ def main() -> int:
         _say("another supervisor runs")
         return 3
     before = recorded()
-    # The kernel tells services to end when their supervisor does; one that hangs must not hold ports and sockets.
+    # The kernel tells services to end when their supervisor does; one that hangs must not hold ports and
+    # sockets.
     processes.end(before.services.values(), _STOP_SECONDS)
     supervisor = Supervisor()
     tree = cgroups.Tree(supervisor.load(), tuple(cgroups.hierarchies()))
@@ -253,4 +257,3 @@ def main() -> int:
     _say(f"started, mount namespace {processes.namespace(os.getpid(), 'mnt')}")
     supervisor.run()
     return 0
-
