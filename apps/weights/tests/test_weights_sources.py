@@ -284,7 +284,7 @@ def test_gcs_refuses_a_malformed_key_without_showing_it(
     monkeypatch.setenv("GOOGLE_CREDENTIALS", '{"type": "service_account", "private_key": "canary"}')
     with pytest.raises(Refused) as refused:
         fetch(source_of(server.source("gcs")), cli.manifest, Store(cli.store, NAME), backoff=QUICK)
-    assert str(refused.value) == "source: GOOGLE_CREDENTIALS is not the JSON of a credential"
+    assert str(refused.value) == "source: GOOGLE_CREDENTIALS is not the JSON of a service account's key"
 
 
 def test_s3_without_credentials_asks_anonymously(

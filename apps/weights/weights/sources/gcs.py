@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 with warnings.catch_warnings():
     # Announces, on import, when support for this Python will end.
     warnings.simplefilter("ignore", FutureWarning)
-    import google.auth
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.cloud import storage  # type: ignore[import-untyped, unused-ignore]
+    from google.oauth2 import service_account
 from requests.exceptions import RequestException  # type: ignore[import-untyped, unused-ignore]
 from urllib3.exceptions import HTTPError
 
@@ -105,8 +105,7 @@ def _key() -> Any:
     if not text:
         return None
     try:
-        load: Any = google.auth.load_credentials_from_dict  # untyped
-        credentials, _ = load(json.loads(text), scopes=[_SCOPE])
+        read: Any = service_account.Credentials.from_service_account_info  # untyped
+        return read(json.loads(text), scopes=[_SCOPE])
     except (ValueError, GoogleAuthError):  # the messages may quote the key
-        raise Refused("source", f"{CREDENTIALS} is not the JSON of a credential") from None
-    return credentials
+        raise Refused("source", f"{CREDENTIALS} is not the JSON of a service account's key") from None
