@@ -1,7 +1,7 @@
 """Built things, each in ``.toolchain/artefacts/<name>/<key>/``.
 
-The key is a digest of everything that went into the thing, so nothing is rebuilt without cause and nothing stale
-is used. A thing appears by rename: it is complete or absent, whatever happens in between.
+The key is a digest of everything that went into the thing, so nothing is rebuilt without cause and nothing
+stale is used. A thing appears by rename: it is complete or absent, whatever happens in between.
 """
 
 from __future__ import annotations

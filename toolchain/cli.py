@@ -53,13 +53,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m toolchain", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], summary: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], None], summary: str
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=summary, description=summary)
         sub.set_defaults(command=run)
         return sub
 
     command("up", up, "install what is missing, start the embedded cluster, deploy stack dev").add_argument(
-        "--kwok-node", action="append", default=[], metavar="SPEC", help="add a simulated node, such as '8xH100'"
+        "--kwok-node",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="add a simulated node, such as '8xH100'",
     )
     command("down", down, "destroy stack dev and remove the embedded cluster from the host")
     command("preview", preview, "plan a stack through the policy pack; needs no credentials").add_argument(
@@ -88,7 +94,9 @@ def _exclusive(what: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             handle.seek(0)
-            raise ToolchainError(f"another command is at work here ({handle.read().strip()}); let it end first") from error
+            raise ToolchainError(
+                f"another command is at work here ({handle.read().strip()}); let it end first"
+            ) from error
         handle.truncate(0)
         handle.write(f"{what}, process {os.getpid()}")
         handle.flush()
@@ -102,7 +110,7 @@ def up(arguments: argparse.Namespace) -> None:
 
     cluster.preflight()
     with _exclusive("up"):
-        # The builds share one queue: the cluster's come first, because its start and the import of the images can
+        # Builds share one queue: the cluster's come first, because its start and the import of the images can
         # then run while the engine is compiled.
         with parallel() as tasks:
             modules = tasks.add(golang.download_modules)
@@ -122,7 +130,7 @@ def up(arguments: argparse.Namespace) -> None:
 
 
 def _import_images(cluster: Any, images: Any) -> None:
-    images.import_into(cluster.ctr_command())
+    images.import_into(cluster.containerd_client().argv)
 
 
 def _farewell(outputs: dict[str, Any], seconds: float) -> None:
@@ -149,11 +157,11 @@ def down(_: argparse.Namespace) -> None:
         if (paths.BIN / "pulumi").exists():
             stack = Stack(DEV)
             if stack.exists():
-                _destroy(stack, reachable=cluster.status())
+                _destroy(stack, reachable=cluster.status().running)
         cluster.down()
 
 
-def _destroy(stack: Stack, *, reachable: object) -> None:
+def _destroy(stack: Stack, *, reachable: bool) -> None:
     if reachable:
         try:
             stack.ensure()
@@ -185,7 +193,9 @@ def _go_check(_: argparse.Namespace) -> None:
     go, env = golang.go(), golang.environment()
     gofmt = go.with_name("gofmt") if go.with_name("gofmt").exists() else go.resolve().with_name("gofmt")
     own = [str(paths.GO_MODULE / name) for name in ("cmd", "internal")]
-    unformatted = subprocess.run([gofmt, "-l", *own], capture_output=True, text=True, check=True).stdout.split()
+    unformatted = subprocess.run(
+        [gofmt, "-l", *own], capture_output=True, text=True, check=True
+    ).stdout.split()
     if unformatted:
         raise ToolchainError(f"not formatted: {', '.join(unformatted)}; run `gofmt -w {' '.join(own)}`")
     with step("go vet"):

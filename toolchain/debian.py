@@ -1,8 +1,8 @@
 """Debian packages by version and SHA-256: downloaded and unpacked, never installed.
 
-``debian.toml`` names the sets of packages, ``debian.lock.json`` the versions, pool paths and digests. The archive's
-base address comes from the machine's own apt sources or from ``AUTOGLM_DEBIAN_MIRROR`` (several, separated by
-spaces); neither this module nor the lock file knows one.
+``debian.toml`` names the sets of packages, ``debian.lock.json`` the versions, pool paths and digests. The
+archive's base address comes from the machine's own apt sources or from ``AUTOGLM_DEBIAN_MIRROR`` (several,
+separated by spaces); neither this module nor the lock file knows one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def locked(name: str) -> Package:
         return Package(**_lock()["packages"][name])
     except KeyError as error:
         raise ToolchainError(
-            f"{LOCK_FILE}: no package {name!r}; add it to a set in {SETS_FILE.name}, run `python3 -m toolchain lock`"
+            f"{LOCK_FILE}: no package {name!r}; add it to a set in {SETS_FILE.name}, "
+            "run `python3 -m toolchain lock`"
         ) from error
 
 
@@ -79,7 +80,8 @@ def package_set(name: str) -> list[str]:
         return list(_lock()["sets"][name])
     except KeyError as error:
         raise ToolchainError(
-            f"{LOCK_FILE}: no set {name!r}; add [sets.{name!r}] to {SETS_FILE.name}, run `python3 -m toolchain lock`"
+            f"{LOCK_FILE}: no set {name!r}; add [sets.{name}] to {SETS_FILE.name}, "
+            "run `python3 -m toolchain lock`"
         ) from error
 
 
@@ -98,7 +100,8 @@ def base_addresses() -> tuple[str, ...]:
     found = configured or list(_apt_addresses(Path("/etc/apt")))
     if not found:
         raise ToolchainError(
-            f"no Debian archive known: /etc/apt names none; set {MIRROR_VARIABLE} to the address of a Debian mirror"
+            f"no Debian archive known: /etc/apt names none; "
+            f"set {MIRROR_VARIABLE} to the address of a Debian mirror"
         )
     return tuple(dict.fromkeys(address.rstrip("/") for address in found))
 
@@ -178,7 +181,7 @@ def _download(name: str, package: Package, destination: Path) -> None:
 
 
 def extract(debs: Iterable[Path], destination: Path) -> None:
-    """Unpack the files of ``.deb`` packages into a directory; needs no dpkg. Maintainer scripts do not run."""
+    """Unpack the files of ``.deb`` packages into a directory; without dpkg; maintainer scripts do not run."""
     destination.mkdir(parents=True, exist_ok=True)
     for deb in debs:
         with open_data(deb) as archive:
@@ -200,7 +203,9 @@ def open_data(deb: Path) -> Iterator[tarfile.TarFile]:
             with tarfile.open(fileobj=handle, mode="r|*") as archive:
                 yield archive
         else:
-            raise ToolchainError(f"{deb}: member {name}: only .gz and .xz can be read; lock Debian's own build")
+            raise ToolchainError(
+                f"{deb}: member {name}: only .gz and .xz can be read; lock Debian's own build"
+            )
 
 
 def _seek_member(handle: IO[bytes], deb: Path, prefix: str) -> str:
@@ -222,9 +227,13 @@ def lock() -> Path:
     :raises ToolchainError: no apt on this machine, or a package that the suites lack.
     """
     if shutil.which("apt-get") is None:
-        raise ToolchainError("apt-get not found: locking Debian packages needs a Debian machine (using them does not)")
+        raise ToolchainError(
+            "apt-get not found: locking Debian packages needs a Debian machine (using them does not)"
+        )
     if platform.machine() != "x86_64":
-        raise ToolchainError(f"machine {platform.machine()}: only {ARCHITECTURE} is locked; run on an x86_64 machine")
+        raise ToolchainError(
+            f"machine {platform.machine()}: only {ARCHITECTURE} is locked; run on an x86_64 machine"
+        )
     wanted = tomllib.loads(SETS_FILE.read_text(encoding="utf-8"))
     sets: dict[str, list[str]] = {}
     packages: dict[str, Package] = {}
@@ -291,14 +300,20 @@ class _PrivateApt:
     def run(self, command: str, *arguments: str) -> str:
         options = [word for name, value in self._options.items() for word in ("-o", f"{name}={value}")]
         done = subprocess.run(
-            [command, *options, *arguments], capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
+            [command, *options, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
         )
         if done.returncode != 0:
-            raise ToolchainError(f"{command} {' '.join(arguments)}: {done.stderr.strip()}; correct {SETS_FILE}")
+            raise ToolchainError(
+                f"{command} {' '.join(arguments)}: {done.stderr.strip()}; correct {SETS_FILE}"
+            )
         return done.stdout
 
     def closure(self, roots: Sequence[str], excluded: set[str]) -> dict[str, Package]:
-        """The packages that apt would install for ``roots``, less the excluded ones and what only they need."""
+        """What apt would install for ``roots``, less the excluded ones and what only they need."""
         plan = self.run("apt-get", "install", "--simulate", "--no-install-recommends", *roots)
         chosen = dict(re.findall(r"^Inst (\S+) \((\S+) ", plan, re.MULTILINE))
         reachable: set[str] = set()

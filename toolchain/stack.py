@@ -1,8 +1,8 @@
 """Stacks of this machine: their state, secrets and policy levels, kept below ``.toolchain``.
 
-The engine writes a stack's encryption salt into its settings file. The salt belongs to this machine's passphrase,
-so the toolchain hands the engine a copy of ``Pulumi.<stack>.yaml`` with the salt, and the file in the repository
-stays as it is.
+The engine writes a stack's encryption salt into its settings file. The salt belongs to this machine's
+passphrase, so the toolchain hands the engine a copy of ``Pulumi.<stack>.yaml`` with the salt, and the file in
+the repository stays as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from toolchain import paths
+from toolchain.cluster import state as cluster_state
 from toolchain.errors import ToolchainError
 from toolchain.progress import note
 
@@ -46,7 +47,19 @@ def environment() -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_OPTION_POLICY_PACK": str(POLICIES),
+        **_direct_addresses(),
     }
+
+
+def _direct_addresses() -> dict[str, str]:
+    """Keep the cluster's addresses away from a proxy, where the environment names one."""
+    names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]
+    state = cluster_state.load() if names else None
+    if state is None:
+        return {}
+    ranges = [state.node_address, state.pod_range, state.service_range]
+    present = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "localhost,127.0.0.1"
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(dict.fromkeys([*present.split(","), *ranges])))
 
 
 def ensure_passphrase() -> None:
@@ -65,7 +78,9 @@ def write_env_file() -> Path:
     lines = ["# Generated; source it: it puts pulumi, kubectl, the kubeconfig and the state into a shell."]
     for name, value in environment().items():
         if name == "PATH":
-            lines.append(f'export PATH={shlex.quote(str(paths.BIN))}:{shlex.quote(str(paths.VENV / "bin"))}:"$PATH"')
+            lines.append(
+                f'export PATH={shlex.quote(str(paths.BIN))}:{shlex.quote(str(paths.VENV / "bin"))}:"$PATH"'
+            )
         else:
             lines.append(f"export {name}={shlex.quote(value)}")
     paths.ENV_FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -83,7 +98,9 @@ class Stack:
         self.settings = paths.ROOT / f"Pulumi.{name}.yaml"
         if not self.settings.is_file():
             known = sorted(file.name.split(".")[1] for file in paths.ROOT.glob("Pulumi.*.yaml"))
-            raise ToolchainError(f"stack {name!r}: {self.settings.name} does not exist; stacks: {', '.join(known)}")
+            raise ToolchainError(
+                f"stack {name!r}: {self.settings.name} does not exist; stacks: {', '.join(known)}"
+            )
         self._env = {**os.environ, **environment()}
         foreign = os.environ.get("PULUMI_BACKEND_URL", "")
         self._local = own_backend or foreign in ("", f"file://{paths.BACKEND}")

@@ -24,7 +24,7 @@ class Tasks:
         self._errors: list[BaseException] = []
 
     def add(self, work: Callable[[], _T], *after: Future[object]) -> Future[object]:
-        """Run ``work`` once the steps in ``after`` have succeeded; a failure anywhere keeps it from starting."""
+        """Run ``work`` once the steps in ``after`` have succeeded; any failure keeps it from starting."""
 
         def run() -> object:
             wait(after)

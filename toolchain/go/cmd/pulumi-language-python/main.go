@@ -43,10 +43,9 @@ func serve(args []string) error {
 		logging.InitLogging(*logToStderr, *verbosity, *logFlow)
 	}
 
-	// Ctrl-C reaches every process of the terminal; the engine decides what it means and ends this host by SIGTERM
-	// or by closing its connections.
-	signal.Ignore(os.Interrupt)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	// Ctrl-C does not reach the host, which the engine puts in a process group of its own: an interrupt is the
+	// engine's way to end it.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
 	host := &languageHost{engine: flags.Arg(0), tracing: *tracing}

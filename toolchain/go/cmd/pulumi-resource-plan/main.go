@@ -60,8 +60,8 @@ func serve(argv []string) error {
 		return err
 	}
 
-	signal.Ignore(os.Interrupt) // the engine decides what Ctrl-C means
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	// An interrupt comes from the engine; Ctrl-C does not reach plugins, which have process groups of their own.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if engine := flags.Arg(0); engine != "" {
 		if err := rpcutil.Healthcheck(ctx, engine, engineCheckInterval, stop); err != nil {
