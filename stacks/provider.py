@@ -8,6 +8,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.common.outputs import unknown_output
 from stacks.problems import Problem, SettingsError
 from stacks.settings import EmbeddedCluster
 
@@ -43,17 +44,4 @@ def cluster_provider(cluster: EmbeddedCluster, root: Path, file: str) -> kuberne
         # Without it the cluster is known by its kubeconfig, and a moved file would replace everything.
         cluster_identifier=pulumi.get_stack(),
         enable_server_side_apply=True,
-    )
-
-
-def unknown_output() -> pulumi.Output[str]:
-    """A value that is known only after an update."""
-
-    async def resolve(value: object) -> object:
-        return value
-
-    return pulumi.Output(
-        resources=resolve(set()),  # type: ignore[arg-type]
-        future=resolve(None),  # type: ignore[arg-type]
-        is_known=resolve(False),  # type: ignore[arg-type]
     )

@@ -10,6 +10,7 @@ from pulumi_kubernetes import batch, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.names import MAX_NAME, bounded_name
+from components.common.outputs import known_after
 from components.common.pods import (
     annotation_volume,
     container_security_context,
@@ -85,14 +86,14 @@ class ModelStore(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("autoglm:model_store:ModelStore", name, None, opts)
         spec = args.spec
-        digest = spec.manifest.digest
         labels = object_labels("model-store", spec.model, component="storage")
         child = pulumi.ResourceOptions(parent=self)
 
+        claim_name = bounded_name(spec.model, "weights")
         claim = core.v1.PersistentVolumeClaim(
             f"{name}-weights",
             metadata=meta.v1.ObjectMetaArgs(
-                name=bounded_name(spec.model, "weights"),
+                name=claim_name,
                 namespace=args.namespace,
                 labels=labels,
                 # A class that binds on first use leaves the claim Pending until the Job's pod is placed.
@@ -107,11 +108,12 @@ class ModelStore(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
+        self.claim = known_after(claim_name, claim)
         policy = _network_policy(name, args, child)
         fetch = _fetch_job(
             name,
             args,
-            claim=claim.metadata.name,
+            claim=self.claim,
             source_claim=_source_claim(name, args, child),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -123,8 +125,7 @@ class ModelStore(pulumi.ComponentResource):
                 ),
             ),
         )
-        self.claim = claim.metadata.name
-        self.digest = fetch.metadata.name.apply(lambda _: digest)
+        self.digest = known_after(spec.manifest.digest, fetch)
         self.register_outputs({"claim": self.claim, "digest": self.digest})
 
 
@@ -133,10 +134,11 @@ def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions)
     source = args.spec.source
     if not isinstance(source, FileSource):
         return None
+    claim_name = bounded_name(args.spec.model, "source")
     claim = core.v1.PersistentVolumeClaim(
         f"{name}-source",
         metadata=meta.v1.ObjectMetaArgs(
-            name=bounded_name(args.spec.model, "source"),
+            name=claim_name,
             namespace=args.namespace,
             labels=object_labels("model-source", args.spec.model, component="storage"),
             annotations={"pulumi.com/skipAwait": "true"},
@@ -149,7 +151,7 @@ def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions)
         ),
         opts=opts,
     )
-    return claim.metadata.name
+    return known_after(claim_name, claim)
 
 
 def _network_policy(

@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import core, meta, networking
 
 from components.common.labels import object_labels
+from components.common.outputs import known_after
 from components.common.quantities import Resources, format_bytes, format_millicores
 
 SERVICE_ACCOUNT = "workload"
@@ -110,7 +111,7 @@ class TenantNamespace(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create="1m", update="1m", delete="5m"),
             ),
         )
-        self.name = namespace.metadata.name
+        self.name = known_after(args.namespace, namespace)
 
         def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
             return meta.v1.ObjectMetaArgs(name=object_name, namespace=self.name, labels=labels)
@@ -176,5 +177,5 @@ class TenantNamespace(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        self.service_account = service_account.metadata.name
+        self.service_account = known_after(SERVICE_ACCOUNT, service_account)
         self.register_outputs({"name": self.name, "serviceAccount": self.service_account})

@@ -49,7 +49,13 @@ class Registration:
 
 
 class _Mocks(pulumi.runtime.Mocks):
+    def __init__(self, *, configured: bool) -> None:
+        self._configured = configured
+
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        if not self._configured:
+            # What the engine answers for a provider whose configuration is still unknown.
+            return None, {}
         outputs = dict(args.inputs)
         if args.typ == "kubernetes:core/v1:Service":
             outputs["spec"] = {**args.inputs["spec"], "clusterIP": CLUSTER_IP}
@@ -60,8 +66,8 @@ class _Mocks(pulumi.runtime.Mocks):
 
 
 class _Recorder(MockMonitor):
-    def __init__(self) -> None:
-        super().__init__(_Mocks())
+    def __init__(self, mocks: _Mocks) -> None:
+        super().__init__(mocks)
         self.requests: list[Any] = []
 
     def RegisterResource(self, request: Any) -> Any:
@@ -89,12 +95,18 @@ def _registration(request: Any) -> Registration:
     )
 
 
-def record(program: Callable[[], Any], *, preview: bool = False) -> tuple[list[Registration], Any]:
-    """Registrations of `program`, complete (all of them have been answered), and its resolved result."""
+def record(
+    program: Callable[[], Any], *, preview: bool = False, configured: bool = True
+) -> tuple[list[Registration], Any]:
+    """Registrations of `program`, complete (all of them have been answered), and its resolved result.
+
+    Of a provider that is not `configured` yet all outputs are unknown.
+    """
     asyncio.set_event_loop(asyncio.new_event_loop())
-    recorder = _Recorder()
+    mocks = _Mocks(configured=configured)
+    recorder = _Recorder(mocks)
     pulumi.runtime.set_mocks(
-        _Mocks(), project="autoglm-platform", stack="test", preview=preview, monitor=recorder
+        mocks, project="autoglm-platform", stack="test", preview=preview, monitor=recorder
     )
     result: list[Any] = []
 

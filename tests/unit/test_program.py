@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime.config import set_all_config
+from pulumi.runtime.rpc import UNKNOWN
 
 from stacks import plan as planning
 from stacks.platform import ROOT, build_stack
@@ -76,10 +77,13 @@ def test_kubeconfig_of_the_environment_comes_first(project: Path, monkeypatch: p
     assert provider(run(project)).inputs["kubeconfig"] == "own"
 
 
-def test_a_preview_needs_no_cluster(project: Path) -> None:
+def test_a_preview_needs_no_cluster_and_leaves_nothing_unknown_that_a_policy_reads(project: Path) -> None:
     configure()
-    registrations = run(project, preview=True)
-    assert any(item.kind == "Deployment" for item in registrations)
+    registrations, _ = record(lambda: build_stack(project).outputs, preview=True, configured=False)
+    objects = [item for item in registrations if item.type.startswith("kubernetes:")]
+    assert any(item.kind == "Deployment" for item in objects)
+    assert not [item.name for item in objects if UNKNOWN in json.dumps(item.inputs)]
+    assert provider(registrations).inputs["kubeconfig"] == UNKNOWN
 
 
 def test_an_update_without_a_cluster_says_how_to_get_one(project: Path) -> None:
