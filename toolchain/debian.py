@@ -186,7 +186,8 @@ def extract(debs: Iterable[Path], destination: Path) -> None:
     for deb in debs:
         with open_data(deb) as archive:
             for member in archive:
-                _extract_member(archive, member, destination)
+                if member.name.strip("./"):  # the root itself is there
+                    _extract_member(archive, member, destination)
 
 
 def _extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, destination: Path) -> None:

@@ -117,10 +117,24 @@ def required_go() -> tuple[int, ...]:
     return tuple(int(part) for part in found.group(1).split("."))
 
 
+def _settings() -> dict[str, str]:
+    """Keep Go's counters out of the user's home, and the user's `go env -w` settings in force."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return {
+        "GOENV": os.environ.get("GOENV") or str(home / "go" / "env"),
+        "XDG_CONFIG_HOME": str(paths.GO_CACHE / "config"),
+    }
+
+
 def _version_of(go: str) -> tuple[int, ...]:
     try:
         out = subprocess.run(
-            [go, "env", "GOVERSION"], capture_output=True, text=True, check=True, cwd="/"
+            [go, "env", "GOVERSION"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd="/",
+            env={**os.environ, **_settings(), "GOTOOLCHAIN": "local"},
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return ()
@@ -152,12 +166,19 @@ def go() -> Path:
 
 def environment() -> dict[str, str]:
     """Variables of every build: static, this toolchain only, caches in the checkout if none are named."""
-    env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
+    env = {
+        **_settings(),
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOFLAGS": "-buildvcs=false",
+    }
     configured = subprocess.run(
         [go(), "env", "-changed", "-json", "GOMODCACHE", "GOCACHE"],
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **env},
     ).stdout
     for name, directory in (("GOMODCACHE", "mod"), ("GOCACHE", "build")):
         if name not in os.environ and name not in configured:
