@@ -1,7 +1,7 @@
 """Stack dev, create to ready: `pulumi up` ÷ `kubectl apply` and `kubectl wait` of the same objects.
 
-Both start from nothing but the running embedded cluster with its images imported, and end when the model server
-is ready. They alternate, so that neither has the warmer machine. Run as root after `make up`:
+Both start from nothing but the running embedded cluster with its images imported, and end when the model
+server is ready. They alternate, so that neither has the warmer machine. Run as root after `make up`:
 
     .toolchain/venv/bin/python -m benchmarks.pulumi_up --rounds 3
 """

@@ -1,4 +1,4 @@
-"""The objects that stack dev makes are valid Kubernetes objects, and every container is bounded and pinned."""
+"""The objects of stack dev are valid Kubernetes objects; every container is bounded and pinned."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def test_objects_fit_the_schemas_of_kubernetes(objects: list[Object]) -> None:
-    # The newest schemas that the library ships. Strict: an unknown field would silently be dropped by a server.
+    # The newest schemas that the library ships. Strict: a server would silently drop an unknown field.
     version = kubernetes_validate.latest_version()
     for item in objects:
         kubernetes_validate.validate(item, version, strict=True)
