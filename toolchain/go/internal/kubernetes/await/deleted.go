@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,8 +25,12 @@ func (w Waiter) Gone(ctx context.Context, ref cluster.Ref) (last map[string]any,
 	uid := (&unstructured.Unstructured{Object: last}).GetUID()
 	follow := newFollower(w.Client, ref, resourceVersion(last))
 	defer follow.stop()
+	defer w.report("")
+	start := time.Now()
 	for {
-		w.report(holds(last))
+		if time.Since(start) > recheck {
+			w.report(holds(last))
+		}
 		next, err := follow.next(ctx)
 		switch {
 		case outer.Err() != nil:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -26,6 +27,8 @@ const (
 	maxEvents   = 5
 	logLines    = 5
 	maxLogBytes = 2048
+
+	eventPrefix = "event: "
 )
 
 // diagnosis finds out why an object is not ready: the states of its pods, the last words of
@@ -54,7 +57,7 @@ func (d *diagnosis) update(ctx context.Context, live map[string]any, now bool) b
 	ctx, cancel := context.WithTimeout(ctx, 2*diagnoseEvery)
 	defer cancel()
 	pods := d.podsOf(ctx, live)
-	if reasons := d.podReasons(ctx, pods, now); len(reasons) > 0 {
+	if reasons := append(replicaFailures(live), d.podReasons(ctx, pods, now)...); len(reasons) > 0 {
 		d.pods = reasons
 	}
 	if events := d.warnings(ctx, pods); len(events) > 0 {
@@ -76,7 +79,27 @@ func (d *diagnosis) latest() []string {
 	return nil
 }
 
-func (d *diagnosis) details() []string { return slices.Concat(d.pods, d.events) }
+// details are all reasons, save events that only repeat the summary.
+func (d *diagnosis) details(summary string) []string {
+	events := slices.DeleteFunc(slices.Clone(d.events), func(line string) bool {
+		_, message, _ := strings.Cut(strings.TrimPrefix(line, eventPrefix), ": ")
+		_, message, _ = strings.Cut(message, ": ")
+		return message != "" && strings.Contains(summary, message)
+	})
+	return slices.Concat(d.pods, events)
+}
+
+// replicaFailures says why a workload's pods cannot even be made: quota, pod security, admission.
+func replicaFailures(live map[string]any) []string {
+	conditions, _, _ := unstructured.NestedSlice(live, "status", "conditions")
+	for _, c := range conditions {
+		m, _ := c.(map[string]any)
+		if m["type"] == string(appsv1.DeploymentReplicaFailure) && m["status"] == string(corev1.ConditionTrue) {
+			return []string{fmt.Sprintf("%v: %v", m["reason"], m["message"])}
+		}
+	}
+	return nil
+}
 
 // podsOf lists the pods that belong to an object, the newest first.
 func (d *diagnosis) podsOf(ctx context.Context, live map[string]any) []corev1.Pod {
@@ -199,7 +222,7 @@ func (d *diagnosis) warnings(ctx context.Context, pods []corev1.Pod) []string {
 	sort.SliceStable(found, func(i, j int) bool { return eventTime(found[i]).Before(eventTime(found[j])) })
 	var lines []string
 	for _, e := range found {
-		line := fmt.Sprintf("event: %s %s: %s: %s", strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name, e.Reason, strings.TrimSpace(e.Message))
+		line := fmt.Sprintf(eventPrefix+"%s %s: %s: %s", strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name, e.Reason, strings.TrimSpace(e.Message))
 		if !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}

@@ -45,6 +45,7 @@ var checkers = map[schema.GroupKind]checker{
 	{Group: "batch", Kind: "Job"}:   job,
 	{Kind: "PersistentVolume"}:      persistentVolume,
 	{Kind: "PersistentVolumeClaim"}: persistentVolumeClaim,
+	{Kind: "Pod"}:                   pod,
 	{Kind: "ResourceQuota"}:         resourceQuota,
 	{Kind: "Secret"}:                secret,
 	{Kind: "Service"}:               service,
@@ -111,6 +112,14 @@ func job(_ context.Context, _ kubernetes.Interface, live map[string]any) (Result
 	}
 	return Result{Pending, fmt.Sprintf("Job runs: %d active, %d succeeded, %d failed",
 		j.Status.Active, j.Status.Succeeded, j.Status.Failed)}, nil
+}
+
+// pod is not ready when it has ended with an error; to kstatus it has reached its final state.
+func pod(ctx context.Context, client kubernetes.Interface, live map[string]any) (Result, error) {
+	if phase, _, _ := unstructured.NestedString(live, "status", "phase"); phase == string(corev1.PodFailed) {
+		return Result{Failed, "Pod ended with an error"}, nil
+	}
+	return byStatus(ctx, client, live)
 }
 
 func persistentVolume(_ context.Context, _ kubernetes.Interface, live map[string]any) (Result, error) {

@@ -84,7 +84,7 @@ func (w Waiter) Ready(ctx context.Context, live map[string]any) (map[string]any,
 			return live, nil
 		case Failed:
 			diagnosis.update(ctx, live, true)
-			return live, &NotReadyError{ref, result.Message, diagnosis.details()}
+			return live, &NotReadyError{ref, result.Message, diagnosis.details(result.Message)}
 		}
 		if diagnosis.update(ctx, live, false) {
 			w.report(strings.Join(append([]string{result.Message}, diagnosis.latest()...), "; "))
@@ -92,16 +92,16 @@ func (w Waiter) Ready(ctx context.Context, live map[string]any) (map[string]any,
 		next, err := follow.next(ctx)
 		switch {
 		case outer.Err() != nil:
-			return live, &NotReadyError{ref, "waiting was cancelled: " + result.Message, diagnosis.details()}
+			return live, &NotReadyError{ref, "waiting was cancelled: " + result.Message, diagnosis.details(result.Message)}
 		case ctx.Err() != nil:
 			final, stop := context.WithTimeout(outer, recheck)
 			diagnosis.update(final, live, true)
 			stop()
 			return live, &NotReadyError{
-				ref, fmt.Sprintf("not ready after %s: %s", w.Timeout, result.Message), diagnosis.details(),
+				ref, fmt.Sprintf("not ready after %s: %s", w.Timeout, result.Message), diagnosis.details(result.Message),
 			}
 		case apierrors.IsNotFound(err):
-			return live, &NotReadyError{ref, "was deleted while waiting for it", diagnosis.details()}
+			return live, &NotReadyError{ref, "was deleted while waiting for it", diagnosis.details(result.Message)}
 		case err != nil:
 			return live, err
 		}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/fluxcd/pkg/ssa"
@@ -104,10 +105,10 @@ func (e *ConflictError) Error() string {
 
 func (e *ConflictError) Unwrap() error { return e.Err }
 
-// AsConflict gives conflicts of field ownership an error that says what to do.
-func AsConflict(ref Ref, err error) error {
+// Explain names the object in an error of Apply; conflicts of field ownership also say what to do.
+func Explain(ref Ref, what string, err error) error {
 	if apierrors.IsConflict(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict) {
 		return &ConflictError{ref, err}
 	}
-	return err
+	return fmt.Errorf("%s %s: %w", ref, what, err)
 }

@@ -75,7 +75,7 @@ func (p *Provider) create(ctx context.Context, client *cluster.Client, d *desire
 		return nil, fmt.Errorf("%s: the API server does not know %s; create its CustomResourceDefinition first: %w", ref, ref.GVK, err)
 	}
 	if err != nil {
-		return nil, cluster.AsConflict(ref, fmt.Errorf("%s was not created: %w", ref, err))
+		return nil, cluster.Explain(ref, "was not created", err)
 	}
 	return live, nil
 }

@@ -86,13 +86,13 @@ var (
 		diff.Update: pulumirpc.PropertyDiff_UPDATE_REPLACE,
 	}
 	readyPath   = resource.PropertyPath{"metadata", "annotations", object.AnnotationReplaceUnready}
-	missingPath = resource.PropertyPath{"metadata"}
+	missingPath = resource.PropertyPath{"metadata", "uid"} // a new object will have a new one
 )
 
 // canonicalNamespace makes "no namespace" and "default" the same for kinds that have namespaces.
 func canonicalNamespace(p *Provider, kind object.Type, inputs map[string]any, recorded object.State) {
 	live := object.Namespace(recorded.Live)
-	if live == "" || live != p.namespace {
+	if live == "" || p.namespace != "" && live != p.namespace {
 		return
 	}
 	for _, tree := range []map[string]any{inputs, recorded.Inputs} {
@@ -153,7 +153,7 @@ func jobFailed(ctx context.Context, client *cluster.Client, live map[string]any)
 func (p *Provider) tellDrift(ctx context.Context, d *desired, drift, changes []diff.Change, live map[string]any) {
 	var lines []string
 	for _, c := range drift {
-		if len(c.Path) == len(missingPath) && c.Path.String() == missingPath.String() || covered(changes, c) {
+		if c.Path.String() == missingPath.String() || covered(changes, c) {
 			continue
 		}
 		line := c.Path.String()

@@ -257,6 +257,17 @@ func TestTimeoutNamesThePodsTrouble(t *testing.T) {
 	}
 }
 
+func TestRefusedPodsAreExplained(t *testing.T) {
+	t.Parallel()
+	e := onCluster(t)
+	e.create("kubernetes:core/v1:ResourceQuota", "none", e.object("v1", "ResourceQuota", "none", object{"spec": object{"hard": object{"pods": "0"}}}))
+	_, err := e.tryCreate(tokenDeployment, "server", e.object("apps/v1", "Deployment", "server",
+		deployment(1, "image:1", object{"app": "x"}), annotated("pulumi.com/timeoutSeconds", "3")))
+	if err == nil || !strings.Contains(err.Error(), "exceeded quota: none") {
+		t.Errorf("the quota is not named: %v", err)
+	}
+}
+
 func TestServiceWaitsForAnEndpoint(t *testing.T) {
 	t.Parallel()
 	e := onCluster(t)

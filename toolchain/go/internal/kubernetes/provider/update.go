@@ -78,7 +78,7 @@ func (p *Provider) update(
 	}
 	live, err = client.Apply(ctx, send, cluster.ApplyOptions{FieldManager: manager, Force: p.force(d.inputs), Settle: live == nil})
 	if err != nil {
-		return nil, cluster.AsConflict(ref, fmt.Errorf("%s was not updated: %w", ref, err))
+		return nil, cluster.Explain(ref, "was not updated", err)
 	}
 	return live, nil
 }
