@@ -1,0 +1,85 @@
+"""The real engine, our Python host and the plan-only plugin, on programs of a few lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from toolchain import golang, paths, pulumi_home
+from toolchain.errors import ToolchainError
+
+RUNTIME = f"runtime: {{name: python, options: {{toolchain: pip, virtualenv: {paths.VENV}}}}}\n"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Path:
+    """The `pulumi` command, built if need be."""
+    try:
+        return pulumi_home.ensure_engine()
+    except ToolchainError as error:
+        pytest.skip(f"the engine cannot be had here: {error}")
+
+
+@pytest.fixture(scope="session")
+def plan_plugin() -> Path:
+    """The plan-only plugin, built if need be."""
+    try:
+        return golang.ensure_binaries(pulumi_home.PLAN_PLUGIN, link=False)[pulumi_home.PLAN_PLUGIN]
+    except ToolchainError as error:
+        pytest.skip(f"the plan-only plugin cannot be had here: {error}")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project with a stack `test` and a state of its own."""
+
+    root: Path
+    engine: Path
+
+    @property
+    def home(self) -> Path:
+        """`PULUMI_HOME`."""
+        return self.root / "home"
+
+    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the engine; standard error is part of the output."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+        environment |= {
+            "PULUMI_HOME": str(self.home),
+            "PULUMI_BACKEND_URL": f"file://{self.root}/state",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+        return subprocess.run(
+            [self.engine, *arguments, "--non-interactive", "--color", "never"],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture
+def project(tmp_path: Path, engine: Path) -> Callable[[str], Project]:
+    """Make a project from the text of its program."""
+
+    def make(program: str) -> Project:
+        (tmp_path / "state").mkdir()
+        (tmp_path / "Pulumi.yaml").write_text(f"name: trial\n{RUNTIME}")
+        (tmp_path / "__main__.py").write_text(program)
+        made = Project(tmp_path, engine)
+        done = made.pulumi("stack", "init", "test")
+        assert done.returncode == 0, done.stdout
+        return made
+
+    return make
