@@ -145,7 +145,7 @@ func TestOwnersOfFields(t *testing.T) {
 func TestKubeconfigErrorsNeverRepeatTheContent(t *testing.T) {
 	t.Parallel()
 	const secret = "token: very-secret"
-	for _, text := range []string{"clusters:\n- " + secret, "{" + secret, "no-such-file"} {
+	for _, text := range []string{"clusters: [\n" + secret, "{" + secret, "no-such-file"} {
 		_, err := cluster.ParseKubeconfig(text)
 		if err == nil || strings.Contains(err.Error(), "very-secret") {
 			t.Errorf("%q: %v", text, err)
