@@ -9,6 +9,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"autoglm.dev/platform/toolchain/internal/kubernetes/await"
 	"autoglm.dev/platform/toolchain/internal/kubernetes/cluster"
@@ -121,7 +122,23 @@ func (p *Provider) previewCreate(
 	}
 	// A dry run knows nothing of the status, and programs must not read it as known.
 	delete(live, "status")
+	hideAllocated(d, live)
 	state.Live = live
 	properties, err := marshal("preview", state.Encode(d.props))
 	return &pulumirpc.CreateResponse{Properties: properties}, err
+}
+
+// hideAllocated makes what the server assigns at creation unknown: a dry run answers with
+// placeholders, such as the first address of the range for every Service.
+func hideAllocated(d *desired, live map[string]any) {
+	if d.kind.GVK.GroupKind() != (schema.GroupKind{Kind: "Service"}) {
+		return
+	}
+	given, _ := d.inputs["spec"].(map[string]any)
+	spec, _ := live["spec"].(map[string]any)
+	for _, field := range []string{"clusterIP", "clusterIPs"} {
+		if _, isGiven := given[field]; !isGiven && given["clusterIP"] == nil && spec[field] != nil {
+			spec[field] = object.Unknown{}
+		}
+	}
 }

@@ -427,6 +427,22 @@ func TestPreviewChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAddressOfAServiceIsUnknownInPreview(t *testing.T) {
+	t.Parallel()
+	e := onCluster(t)
+	urn := e.urn(tokenService, "server")
+	inputs := e.check(urn, e.object("v1", "Service", "server", object{"spec": object{"ports": []any{object{"port": 80}}}}), nil)
+	response, err := e.provider.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn, Properties: inputs, Preview: true})
+	must(t, err)
+	out := unwire(t, response.GetProperties())
+	if !out["spec"].ObjectValue()["clusterIP"].IsComputed() {
+		t.Errorf("a placeholder is shown as address: %v", out["spec"])
+	}
+	if name := out["metadata"].ObjectValue()["name"]; !name.IsString() {
+		t.Errorf("the name is known: %v", name)
+	}
+}
+
 func TestMissingNamespaceIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	e := onCluster(t)
