@@ -54,8 +54,9 @@ _CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 _KUBELET_COMMANDS = ("mount", "umount")
 _SYSTEMD = Path("/run/systemd/system")
 # Measured: 25 s on two idle cores; a loaded machine takes several times that.
-_READY_SECONDS = 300
-_CONTAINERD_SECONDS = 60
+_READY_SECONDS = 600
+_CONTAINERD_SECONDS = 120
+_SUPERVISOR_SECONDS = 60
 
 
 def preflight() -> None:
@@ -232,7 +233,9 @@ class _Up:
             processes.send(running, signal.SIGHUP)
         else:
             self._start_supervisor()
-        if not processes.wait_until(lambda: supervisor.recorded().supervisor is not None, 20):
+        if not processes.wait_until(
+            lambda: supervisor.recorded().supervisor is not None, _SUPERVISOR_SECONDS
+        ):
             raise ToolchainError(
                 f"the cluster's supervisor did not start; see {layout.SERVICE_LOGS / 'supervisor.log'}"
             )

@@ -24,6 +24,8 @@ DISK_GIB = 20
 DISK_GIB_BUILT = 2
 _GIB = 1 << 30
 _WAY_OUT = "or use your own cluster: `pulumi up --stack dev` with its kubeconfig needs none of this"
+# Root sees the owner of every socket of its own process namespace.
+_UNSEEN = "a process that this user cannot see"
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
 
@@ -31,7 +33,7 @@ _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 class Listener:
     """A listening TCP socket.
 
-    `owner` is "name pid", or "?" when it belongs to no process that can be seen.
+    `owner` is "name pid", or says that the process cannot be seen.
     """
 
     address: str
@@ -165,7 +167,7 @@ def listeners(own: frozenset[int] = frozenset()) -> list[Listener]:
             continue
     owners = _socket_owners({inode for _, _, inode in sockets})
     return [
-        Listener(address, port, f"{processes.name(pid)} {pid}" if (pid := owners.get(inode)) else "?")
+        Listener(address, port, f"{processes.name(pid)} {pid}" if (pid := owners.get(inode)) else _UNSEEN)
         for address, port, inode in sockets
         if owners.get(inode) not in own
     ]

@@ -58,6 +58,8 @@ def configuration(options: Options) -> list[dict[str, Any]]:
             "kubeletExtraArgs": _arguments(node_ip=node),
         },
         "localAPIEndpoint": {"advertiseAddress": node, "bindPort": layout.SERVER_PORT},
+        # A machine that builds or pulls at the same time takes longer than kubeadm's four minutes.
+        "timeouts": {"controlPlaneComponentHealthCheck": "10m0s", "kubernetesAPICall": "5m0s"},
         "patches": {"directory": str(layout.KUBEADM_PATCHES)},
         # Nothing joins; the checks are made by preflight.py for what is really needed.
         "skipPhases": ["preflight", "upload-certs", "show-join-command"],

@@ -94,12 +94,11 @@ def ensure_link(tools: HostTools, ranges: Ranges) -> None:
     _ip(tools, "route", "replace", str(ranges.services), "dev", layout.LINK, "src", str(ranges.node))
 
 
-def cni_configuration() -> dict[str, Any]:
+def cni_configuration(pod_range: str) -> dict[str, Any]:
     """The pod network: a routed veth pair per pod.
 
     Needs no bridge, so that every packet passes the policy rules.
     """
-    # The node's pod range is given by the API server; containerd fills it in.
     return {
         "cniVersion": "1.0.0",
         "name": "autoglm",
@@ -110,7 +109,7 @@ def cni_configuration() -> dict[str, Any]:
                 "ipMasqBackend": "nftables",
                 "ipam": {
                     "type": "host-local",
-                    "ranges": [[{"subnet": "{{.PodCIDR}}"}]],
+                    "ranges": [[{"subnet": pod_range}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                     "dataDir": "/var/lib/cni/networks",
                 },
@@ -123,7 +122,7 @@ def cni_configuration() -> dict[str, Any]:
 def write_cni(directory: Path, pod_range: str) -> None:
     """Write the pod network's configuration for a node that has `pod_range`."""
     directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(cni_configuration(), indent=1).replace("{{.PodCIDR}}", pod_range)
+    text = json.dumps(cni_configuration(pod_range), indent=1)
     (directory / "10-autoglm.conflist").write_text(text + "\n")
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -249,6 +250,9 @@ def main() -> int:
     # The kernel tells services to end when their supervisor does; one that hangs must not hold ports and
     # sockets.
     processes.end(before.services.values(), _STOP_SECONDS)
+    # Containers inherit the limit on open files; shells often set a low one.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     supervisor = Supervisor()
     tree = cgroups.Tree(supervisor.load(), tuple(cgroups.hierarchies()))
     tree.create()
