@@ -44,9 +44,14 @@ def enter_mount_namespace(pid: int) -> None:
         os.close(descriptor)
 
 
-def die_with_parent(signal: int) -> None:
-    """Have the kernel send `signal` to this process when the thread that forked it ends."""
+def die_with_parent(signal: int, parent: int) -> None:
+    """Have the kernel send `signal` to this process when the thread that forked it ends.
+
+    :raises ProcessLookupError: `parent`, the process that forked, has ended already.
+    """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")
+    if os.getppid() != parent:
+        raise ProcessLookupError(f"parent {parent} has ended")
 
 
 def may_lower_oom_score(status: str) -> bool:

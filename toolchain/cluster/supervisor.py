@@ -91,16 +91,17 @@ class _Running:
             return False
         if not all(Path(path).exists() for path in self.service.requires):
             return False
+        own = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_service()
+            self._become_service(own)
         self.process = processes.identify(pid)
         self.started = time.monotonic()
         return True
 
-    def _become_service(self) -> None:
+    def _become_service(self, parent: int) -> None:
         try:
-            linux.die_with_parent(signal.SIGTERM)
+            linux.die_with_parent(signal.SIGTERM, parent)
             os.setsid()
             log = open_log(layout.SERVICE_LOGS / f"{self.service.name}.log")
             null = os.open(os.devnull, os.O_RDONLY)
