@@ -10,7 +10,7 @@ from typing import Final
 
 from components.common.quantities import GIB, Resources, format_bytes, human_bytes
 from components.model_server.memory import (
-    DEFAULT_GPU_MEMORY_UTILIZATION,
+    DEFAULT_MEMORY_UTILIZATION,
     DTYPE_BYTES,
     MemoryDemand,
     accelerator_demand,
@@ -374,7 +374,7 @@ class _ModelPlanner:
                 f"{flags.tensor_parallel_size or 1}: accelerator.count is {accelerator.count}; make "
                 "them equal",
             )
-        share = flags.gpu_memory_utilization or DEFAULT_GPU_MEMORY_UTILIZATION
+        share = flags.gpu_memory_utilization or DEFAULT_MEMORY_UTILIZATION
         demand = accelerator_demand(weights, kv_cache, accelerator.count)
         if demand.total > accelerator.memory * share:
             self._problem(

