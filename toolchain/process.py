@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +35,13 @@ def terminate_all() -> None:
     with _guard:
         _refusing = True
         for child in _running:
-            child.terminate()
+            _end(child)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End a command and what it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
 
 
 def run_logged(
@@ -65,6 +73,7 @@ def run_logged(
                     cwd=cwd,
                     env={**os.environ, **(env or {})},
                     stdin=subprocess.DEVNULL,
+                    start_new_session=True,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
@@ -82,7 +91,7 @@ def run_logged(
                     on_line(line.rstrip("\n"))
             status = child.wait()
         except BaseException:
-            child.terminate()
+            _end(child)
             child.wait()
             raise
         finally:
