@@ -66,8 +66,12 @@ MOUNTS: Final = (
     Mount(Path("/var/lib/cni")),
 )
 
-# Other places that pods of kubeadm's manifests create on the host when they are missing.
-CREATED_BY_PODS: Final = (Path("/lib/modules"), Path("/run/xtables.lock"))
+# Other places that kubelet, or the pods of kubeadm's manifests, create on the host when they are missing.
+CREATED_BY_PODS: Final = (
+    Path("/lib/modules"),
+    Path("/run/xtables.lock"),
+    Path("/usr/libexec/kubernetes/kubelet-plugins/volume/exec"),
+)
 
 # TCP ports by the address they are taken on. 2381 etcd metrics, 10248 kubelet health, 10249 and 10256
 # kube-proxy, 10257 controller manager, 10259 scheduler, 20244 network policy controller.
