@@ -20,8 +20,9 @@ from toolchain.errors import ToolchainError
 MEMORY_GIB = 8
 # Sources and builds 8 GiB, images and their unpacked form 10 GiB.
 DISK_GIB = 20
-# What a cluster that has been built before needs to go on.
-DISK_GIB_BUILT = 2
+# After `make down` the builds are still there; with a cluster the unpacked images are, too.
+DISK_GIB_BUILT = 8
+DISK_GIB_RUNNING = 2
 _GIB = 1 << 30
 _WAY_OUT = "or use your own cluster: `pulumi up --stack dev` with its kubeconfig needs none of this"
 # Root sees the owner of every socket of its own process namespace.
@@ -50,7 +51,7 @@ class Machine:
     user_id: int
     memory_bytes: int
     disk_free_bytes: int
-    built: bool
+    disk_needed_gib: int
     listeners: tuple[Listener, ...] = ()
     missing_features: tuple[str, ...] = ()
     used_networks: tuple[netlink.IPNetwork, ...] = ()
@@ -68,10 +69,10 @@ def problems(machine: Machine) -> list[str]:
         found.append(f"user id {machine.user_id}: containers, mounts and links need root; run `sudo make up`")
     if machine.memory_bytes < MEMORY_GIB * _GIB:
         found.append(f"memory {machine.memory_bytes / _GIB:.1f} GiB < {MEMORY_GIB} GiB; use a larger machine")
-    disk = DISK_GIB_BUILT if machine.built else DISK_GIB
-    if machine.disk_free_bytes < disk * _GIB:
+    if machine.disk_free_bytes < machine.disk_needed_gib * _GIB:
         found.append(
-            f"free disk at {paths.ROOT}: {machine.disk_free_bytes / _GIB:.1f} GiB < {disk} GiB; "
+            f"free disk at {paths.ROOT}: {machine.disk_free_bytes / _GIB:.1f} GiB < "
+            f"{machine.disk_needed_gib} GiB; "
             "free some or move the checkout"
         )
     for listener in machine.listeners:
@@ -112,19 +113,26 @@ def read(node_address: str, own: frozenset[int]) -> Machine:
     system = "linux" if sys.platform.startswith("linux") else sys.platform
     disk = shutil.disk_usage(paths.ROOT)
     if system != "linux":
-        return Machine(system, platform.machine(), 0, 0, disk.free, False)
+        return Machine(system, platform.machine(), 0, 0, disk.free, DISK_GIB)
     return Machine(
         system=system,
         architecture=platform.machine(),
         user_id=os.geteuid(),
         memory_bytes=memory_bytes((processes.PROC / "meminfo").read_text()),
         disk_free_bytes=disk.free,
-        built=layout.STATE.exists(),
+        disk_needed_gib=disk_needed_gib(),
         listeners=tuple(listeners(own)),
         missing_features=tuple(missing_features()),
         used_networks=tuple(network.used_networks()),
         node_address=node_address,
     )
+
+
+def disk_needed_gib() -> int:
+    """Free disk that is still needed, in GiB, given what has been built and started here."""
+    if layout.STATE.exists():
+        return DISK_GIB_RUNNING
+    return DISK_GIB_BUILT if paths.IMAGES_FILE.exists() else DISK_GIB
 
 
 def memory_bytes(meminfo: str) -> int:

@@ -19,7 +19,7 @@ GOOD = Machine(
     user_id=0,
     memory_bytes=16 * GIB,
     disk_free_bytes=40 * GIB,
-    built=False,
+    disk_needed_gib=20,
 )
 
 
@@ -50,7 +50,7 @@ def test_the_error_names_the_way_out() -> None:
         ({"user_id": 1000}, "user id 1000.*root.*sudo make up"),
         ({"memory_bytes": 4 * GIB}, r"memory 4\.0 GiB < 8 GiB"),
         ({"disk_free_bytes": 10 * GIB}, r"10\.0 GiB < 20 GiB"),
-        ({"disk_free_bytes": GIB, "built": True}, r"1\.0 GiB < 2 GiB"),
+        ({"disk_free_bytes": GIB, "disk_needed_gib": 2}, r"1\.0 GiB < 2 GiB"),
         ({"missing_features": ("nf_tables (CONFIG_NF_TABLES)",)}, "the kernel lacks nf_tables"),
         (
             {"used_networks": (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("172.16.0.0/12"))},
