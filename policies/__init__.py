@@ -1,0 +1,1 @@
+"""The policy pack: what would break isolation or resource limits is refused before anything is changed."""

@@ -1,0 +1,166 @@
+"""Rules on who may do what with the API, and on credentials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from policies.kubernetes import Container, KubernetesObject, each_container, of_kind
+from policies.rule import Rule
+from policies.values import UNKNOWN, child, elements, safe_key
+
+Properties = Mapping[str, object]
+
+_ESCALATING_VERBS: Final = frozenset({"bind", "escalate", "impersonate"})
+_ESCALATING_RESOURCES: Final = frozenset({"nodes/proxy", "pods/exec", "pods/attach", "serviceaccounts/token"})
+_ADMIN_ROLES: Final = frozenset({"cluster-admin", "system:master", "system:masters"})
+_EVERYBODY: Final = frozenset(
+    {"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"}
+)
+_CREDENTIAL_NAME: Final = re.compile(
+    r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS|AUTHORIZATION)$"
+)
+_CREDENTIAL_FLAG: Final = re.compile(r"--(?:api[-_]key|hf[-_]token|token|password)(?:[= ]|$)")
+
+
+def _rules(token: str, properties: Properties) -> Iterator[tuple[str, object]]:
+    for role in of_kind(token, properties, "Role", "ClusterRole"):
+        for index, rule in elements(child(role.body, "rules")):
+            yield f"{role} {role.at('rules')}[{index}]", rule
+
+
+def _wildcards(token: str, properties: Properties) -> list[str]:
+    return [
+        f"{path}.{key}: includes *"
+        for path, rule in _rules(token, properties)
+        for key in ("verbs", "resources", "apiGroups", "nonResourceURLs")
+        if any(isinstance(item, str) and "*" in item for _, item in elements(child(rule, key)))
+    ]
+
+
+def _escalation(token: str, properties: Properties) -> list[str]:
+    found: list[str] = []
+    for path, rule in _rules(token, properties):
+        for key, refused in (("verbs", _ESCALATING_VERBS), ("resources", _ESCALATING_RESOURCES)):
+            stated = {item for _, item in elements(child(rule, key)) if isinstance(item, str)}
+            found += [f"{path}.{key}: includes {item}" for item in sorted(stated & refused)]
+    for role in of_kind(token, properties, "ClusterRole"):
+        for index, rule in elements(child(role.body, "rules")):
+            resources = {item for _, item in elements(child(rule, "resources")) if isinstance(item, str)}
+            verbs = {item for _, item in elements(child(rule, "verbs")) if isinstance(item, str)}
+            named = child(rule, "resourceNames")
+            if "secrets" in resources and verbs & {"get", "list", "watch"} and not named:
+                found.append(
+                    f"{role} {role.at('rules')}[{index}].resources: includes secrets of every namespace"
+                )
+    return found
+
+
+def _bindings(token: str, properties: Properties) -> Iterator[KubernetesObject]:
+    return of_kind(token, properties, "RoleBinding", "ClusterRoleBinding")
+
+
+def _admins(token: str, properties: Properties) -> list[str]:
+    found: list[str] = []
+    for binding in _bindings(token, properties):
+        name = child(binding.body, "roleRef", "name")
+        if isinstance(name, str) and name in _ADMIN_ROLES:
+            found.append(f"{binding} {binding.at('roleRef', 'name')}: is {name}")
+        found += [
+            f"{binding} {binding.at('subjects')}[{index}].name: is system:masters"
+            for index, subject in elements(child(binding.body, "subjects"))
+            if child(subject, "name") == "system:masters"
+        ]
+    return found
+
+
+def _everybody(token: str, properties: Properties) -> list[str]:
+    return [
+        f"{binding} {binding.at('subjects')}[{index}].name: is {name}"
+        for binding in _bindings(token, properties)
+        for index, subject in elements(child(binding.body, "subjects"))
+        for name in (child(subject, "name"),)
+        if isinstance(name, str) and name in _EVERYBODY
+    ]
+
+
+def _literal_credentials(container: Container) -> list[str]:
+    found: list[str] = []
+    for index, variable in elements(container.body.get("env")):
+        name, value = child(variable, "name"), child(variable, "value")
+        if not isinstance(name, str) or not _CREDENTIAL_NAME.search(name.upper()):
+            continue
+        if value is not UNKNOWN and value not in (None, ""):
+            found.append(f".env[{index}].value: {safe_key(name)} is written in the pod")
+    for key in ("command", "args"):
+        items = [item for _, item in elements(container.body.get(key))]
+        for index, item in enumerate(items):
+            if not isinstance(item, str):
+                continue
+            match = _CREDENTIAL_FLAG.search(item)
+            following = items[index + 1] if index + 1 < len(items) else ""
+            value = item[match.end() :] if match and match.end() < len(item) else following
+            if match and not (isinstance(value, str) and value.startswith("$(")) and value is not UNKNOWN:
+                found.append(f".{key}[{index}]: a credential is written in the pod")
+    return found
+
+
+RULES: Final = (
+    Rule(
+        id="rbac-wildcard",
+        severity="critical",
+        title="Roles name what they allow",
+        rationale="A wildcard covers what will be added tomorrow, secrets and custom resources included.",
+        fix="list API groups, resources and verbs",
+        judge=_wildcards,
+        same_as={
+            "cis": "5.1.3",
+            "kyverno": "restrict-wildcard-resources, restrict-wildcard-verbs",
+            "checkov": "CKV_K8S_49",
+        },
+    ),
+    Rule(
+        id="rbac-escalation",
+        severity="critical",
+        title="No role leads to more rights than it states",
+        rationale=(
+            "Binding, impersonating, entering pods or reading every secret makes an administrator of anybody."
+        ),
+        fix="remove the verb or resource; for secrets, name them in a Role of their namespace",
+        judge=_escalation,
+        same_as={
+            "cis": "5.1.2, 5.1.8",
+            "kyverno": "restrict-escalation-verbs-roles",
+            "checkov": "CKV_K8S_157, CKV_K8S_158",
+        },
+    ),
+    Rule(
+        id="rbac-cluster-admin",
+        severity="critical",
+        title="Nobody is bound to cluster-admin",
+        rationale="It is above every rule and quota of the cluster.",
+        fix="bind a Role with what is needed",
+        judge=_admins,
+        same_as={"cis": "5.1.1, 5.1.7", "kyverno": "restrict-binding-clusteradmin"},
+    ),
+    Rule(
+        id="rbac-everybody",
+        severity="critical",
+        title="No rights for everybody",
+        rationale="These groups include every pod of the cluster, or everybody who can reach the API server.",
+        fix="bind a named service account or group",
+        judge=_everybody,
+        same_as={"gatekeeper": "K8sDisallowAnonymous", "kyverno": "restrict-binding-system-groups"},
+    ),
+    Rule(
+        id="container-credentials",
+        severity="high",
+        title="No credentials in a pod's definition",
+        rationale="Everybody who may read pods, and every log of the API server, would have them.",
+        fix="mount a Secret as a file, or use valueFrom.secretKeyRef",
+        judge=each_container(_literal_credentials),
+        same_as={"cis": "5.4.1"},
+    ),
+)
+"""Rules on access."""

@@ -1,0 +1,164 @@
+"""Rules on where code comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from policies.kubernetes import Container, each_container, objects
+from policies.rule import Rule
+from policies.values import UNKNOWN, child, elements
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_REFUSED_FLAGS: Final[Mapping[str, str]] = {
+    "--trust-remote-code": "runs code that lies beside the weights",
+    "--allowed-local-media-path": "lets a request read the server's files",
+}
+_REFUSED_VARIABLES: Final[Mapping[str, str]] = {
+    "VLLM_ALLOW_INSECURE_SERIALIZATION": "unpickles what it is sent",
+    "TRUST_REMOTE_CODE": "runs code that lies beside the weights",
+    "HF_HUB_TRUST_REMOTE_CODE": "runs code that lies beside the weights",
+}
+
+
+@dataclass(frozen=True)
+class _Image:
+    registry: str
+    tag: str
+    digest: str
+
+
+def _image(reference: str) -> _Image:
+    """The parts of an image reference; empty where they are missing."""
+    rest, _, digest = reference.partition("@")
+    head, slash, tail = rest.partition("/")
+    is_host = bool(slash) and ("." in head or ":" in head or head == "localhost")
+    name = tail if is_host else rest
+    return _Image(head if is_host else "", name.rpartition(":")[2] if ":" in name else "", digest)
+
+
+def _images(container: Container) -> Iterator[tuple[str, _Image | None]]:
+    """References to images of a container with their path; None where it is no reference at all."""
+    value = container.body.get("image")
+    if value is UNKNOWN or (value is None and (container.pod.custom or container.pod.owner.partial)):
+        return
+    yield ".image", _image(value) if isinstance(value, str) and value else None
+
+
+def _digests(container: Container) -> list[str]:
+    return [
+        f"{path}: "
+        + ("is missing" if image is None else "has no digest" if not image.digest else "has a bad digest")
+        for path, image in _images(container)
+        if image is None or not _DIGEST.fullmatch(image.digest)
+    ]
+
+
+def _tags(container: Container) -> list[str]:
+    found: list[str] = []
+    for path, image in _images(container):
+        if image is None:
+            found.append(f"{path}: is missing")
+        elif image.tag == "latest":
+            found.append(f"{path}: has the tag latest")
+        elif not image.tag and not image.digest:
+            found.append(f"{path}: has no tag, which means latest")
+    return found
+
+
+def _registries(container: Container) -> list[str]:
+    return [
+        f"{path}: names no registry"
+        for path, image in _images(container)
+        if image is not None and not image.registry
+    ]
+
+
+def _engine_flags(container: Container) -> list[str]:
+    found: list[str] = []
+    for key in ("command", "args"):
+        for index, item in elements(container.body.get(key)):
+            if not isinstance(item, str):
+                continue
+            for flag, harm in _REFUSED_FLAGS.items():
+                # A shell's command line is a single argument; vLLM reads underscores as dashes.
+                if flag in item.replace("_", "-"):
+                    found.append(f".{key}[{index}]: {flag} {harm}")
+    for index, variable in elements(container.body.get("env")):
+        name, value = child(variable, "name"), child(variable, "value")
+        if isinstance(name, str) and name in _REFUSED_VARIABLES and value not in ("0", "false", "False", ""):
+            found.append(f".env[{index}]: {name} {_REFUSED_VARIABLES[name]}")
+    return found
+
+
+def _helm_releases(token: str, properties: Mapping[str, object]) -> list[str]:
+    return [
+        f"{one.kind}: is installed by Helm"
+        for one in objects(token, properties)
+        if (one.group, one.kind) == ("helm.sh", "Release")
+    ]
+
+
+RULES: Final = (
+    Rule(
+        id="image-digest",
+        severity="high",
+        title="Images are named by digest",
+        rationale=(
+            "A tag can be moved: what was tested is not what runs, and replicas differ from each other."
+        ),
+        fix="name it <registry>/<name>@sha256:<64 hexadecimal digits>",
+        judge=each_container(_digests),
+        same_as={
+            "gatekeeper": "K8sImageDigests",
+            "kyverno": "require-image-checksum",
+            "checkov": "CKV_K8S_43",
+        },
+    ),
+    Rule(
+        id="image-tag",
+        severity="high",
+        title="No image is the latest",
+        rationale="It changes without anybody changing anything, and cannot be rolled back.",
+        fix="pin a version and its digest",
+        judge=each_container(_tags),
+        same_as={
+            "gatekeeper": "K8sDisallowedTags",
+            "kyverno": "disallow-latest-tag",
+            "checkov": "CKV_K8S_14",
+        },
+    ),
+    Rule(
+        id="image-registry",
+        severity="medium",
+        title="Images name their registry",
+        rationale=(
+            "Without one the node's default decides, which is a public registry where anybody can take "
+            "the name."
+        ),
+        fix="begin the reference with the registry's host",
+        judge=each_container(_registries),
+        same_as={"gatekeeper": "K8sAllowedRepos", "kyverno": "restrict-image-registries"},
+    ),
+    Rule(
+        id="engine-flags",
+        severity="critical",
+        title="No engine runs remote code or reads local files for a request",
+        rationale=(
+            "A model repository, or a request, would execute or read whatever it likes inside the server."
+        ),
+        fix="remove the option; clients send pictures as base64",
+        judge=each_container(_engine_flags),
+    ),
+    Rule(
+        id="helm-release",
+        severity="high",
+        title="No Helm Release",
+        rationale="Its objects are made behind the engine's back, so no rule of this pack sees them.",
+        fix="use helm.v4.Chart, which renders to resources that the rules judge",
+        judge=_helm_releases,
+    ),
+)
+"""Rules on the supply chain."""

@@ -1,0 +1,165 @@
+"""The real engine with the pack, in a copy of the program: nothing of the user's state or cluster is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TOOLCHAIN: Final = ROOT / ".toolchain"
+PACK: Final = ROOT / "policies"
+_PROGRAM: Final = (
+    "__main__.py",
+    "Pulumi.yaml",
+    "Pulumi.dev.yaml",
+    "versions.yaml",
+    "pyproject.toml",
+    "stacks",
+    "components",
+    "policies",
+)
+_TIMEOUT_SECONDS: Final = 300
+
+
+def pulumi() -> str:
+    """The engine's command, with its Python language host; skips the test where there is none."""
+    path = os.pathsep.join([str(TOOLCHAIN / "bin"), os.environ.get("PATH", "")])
+    command = shutil.which("pulumi", path=path)
+    if command is None:
+        pytest.skip("no pulumi on PATH or in .toolchain/bin; run `python3 -m toolchain engine`")
+    if not (TOOLCHAIN / "venv").exists():
+        pytest.skip("no .toolchain/venv; run `python3 -m toolchain env`")
+    return str(Path(command).resolve())
+
+
+def pulumi_home() -> Path:
+    """Where the Kubernetes plugin is installed; skips the test where it is not."""
+    homes = [os.environ.get("PULUMI_HOME"), TOOLCHAIN / "pulumi-home", Path.home() / ".pulumi"]
+    for home in (Path(one) for one in homes if one):
+        if any(home.glob("plugins/resource-kubernetes-v*/pulumi-resource-kubernetes")):
+            return home
+    pytest.skip("no Kubernetes plugin; run `python3 -m toolchain engine`")
+
+
+def environment(home: Path, backend: Path) -> dict[str, str]:
+    """Variables for the engine: own state, no pack of the user's shell, no cluster."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "KUBE"))}
+    backend.mkdir(parents=True, exist_ok=True)
+    command = Path(pulumi()).parent
+    return own | {
+        "PATH": os.pathsep.join([str(command), os.environ.get("PATH", "")]),
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "NO_COLOR": "1",
+    }
+
+
+def run(arguments: list[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """One run of the engine."""
+    return subprocess.run(
+        [pulumi(), *arguments, "--non-interactive"],
+        cwd=cwd,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One violation as the engine reports it."""
+
+    rule: str
+    urn: str
+    level: str
+    message: str
+
+
+def analyze(resources: list[dict[str, Any]], folder: Path) -> list[Verdict]:
+    """What the pack says of recorded state, through `pulumi policy analyze`."""
+    state = folder / "state.json"
+    manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""}
+    deployment = {"manifest": manifest, "resources": resources}
+    state.write_text(json.dumps({"version": 3, "deployment": deployment}), encoding="utf-8")
+    env = environment(folder / "home", folder / "backend")
+    done = run(["policy", "analyze", "--file", str(state), "--policy-pack", str(PACK), "--json"], folder, env)
+    verdicts: list[Verdict] = []
+    for line in done.stdout.splitlines():
+        event = json.loads(line).get("policyEvent") if line.startswith("{") else None
+        if event:
+            verdicts.append(
+                Verdict(
+                    event["policyName"],
+                    event.get("resourceUrn", ""),
+                    event["enforcementLevel"],
+                    event["message"],
+                )
+            )
+    refused = any(one.level == "mandatory" for one in verdicts)
+    assert bool(done.returncode) == refused, done.stdout + done.stderr
+    return verdicts
+
+
+class Program:
+    """A copy of the program with a state of its own and no cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "program"
+        self.folder.mkdir()
+        for name in _PROGRAM:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, self.folder / name)
+        toolchain = self.folder / ".toolchain"
+        toolchain.mkdir()
+        (toolchain / "venv").symlink_to(TOOLCHAIN / "venv")
+        digest = "sha256:" + "0123456789abcdef" * 4
+        images = {
+            name: {"reference": f"autoglm.local/{name}@{digest}", "version": version}
+            for name, version in (("vllm-cpu", self._engine_version()), ("weights", "1"), ("probe", "1"))
+        }
+        (toolchain / "images.json").write_text(json.dumps({"images": images}), encoding="utf-8")
+        self.env = environment(pulumi_home(), folder / "backend")
+        self.env["PULUMI_OPTION_POLICY_PACK"] = "policies"
+        self.env["PULUMI_OPTION_POLICY_PACK_CONFIG"] = "policies/levels/dev.json"
+        done = run(["stack", "init", "dev"], self.folder, self.env)
+        assert done.returncode == 0, done.stderr
+
+    @staticmethod
+    def _engine_version() -> str:
+        for line in (ROOT / "versions.yaml").read_text(encoding="utf-8").splitlines():
+            if line.strip().startswith("vllm:"):
+                return line.partition(":")[2].strip()
+        raise AssertionError("versions.yaml: no vllm")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change the copy; the text to change has to be there."""
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{file}: {old!r} is not there"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The engine in the copy."""
+        return run([*arguments], self.folder, self.env)
+
+    def resources(self) -> list[dict[str, Any]]:
+        """What the stack's state holds."""
+        done = self.run("stack", "export", "--stack", "dev")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["deployment"].get("resources") or []
