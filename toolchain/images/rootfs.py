@@ -67,7 +67,9 @@ def keep(path: str) -> bool:
 def _certificate_bundle(root: Path) -> bytes:
     certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
     if not certificates:
-        raise ToolchainError("package ca-certificates holds no certificate; check [sets.images.python] in debian.toml")
+        raise ToolchainError(
+            "package ca-certificates holds no certificate; check [sets.images.python] in debian.toml"
+        )
     return b"".join(file.read_bytes() for file in certificates)
 
 
@@ -95,10 +97,12 @@ def nodes(root: Path) -> dict[str, oci.Node]:
 def compile_bytecode(root: Path, directory: Path) -> None:
     """Write byte code beside every module below ``directory``, with the image's own interpreter.
 
-    Imports are then as quick under a read-only root as they get. The byte code is bound to its source by no time
-    stamp ("unchecked hash"), so it is the same in every build and is not checked at run time.
+    Imports are then as quick under a read-only root as they get. The byte code is bound to its source by no
+    time stamp ("unchecked hash"), so it is the same in every build and is not checked at run time.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LD_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LD_"))
+    }
     command = [
         *(root / LOADER, "--library-path", root / LIBRARIES, root / PYTHON, "-S", "-m", "compileall"),
         *("-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", directory, "-f", directory),

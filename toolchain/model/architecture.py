@@ -139,7 +139,11 @@ def tensor_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"{prefix}.{norm}_layernorm.weight", (HIDDEN,)
         yield f"{prefix}.mlp.gate_up_proj.weight", (2 * INTERMEDIATE, HIDDEN)
         yield f"{prefix}.mlp.down_proj.weight", (HIDDEN, INTERMEDIATE)
-        for projection, rows in (("q", HIDDEN), ("k", HEAD_DIM * KEY_VALUE_HEADS), ("v", HEAD_DIM * KEY_VALUE_HEADS)):
+        for projection, rows in (
+            ("q", HIDDEN),
+            ("k", HEAD_DIM * KEY_VALUE_HEADS),
+            ("v", HEAD_DIM * KEY_VALUE_HEADS),
+        ):
             yield f"{prefix}.self_attn.{projection}_proj.weight", (rows, HIDDEN)
             yield f"{prefix}.self_attn.{projection}_proj.bias", (rows,)
         yield f"{prefix}.self_attn.o_proj.weight", (HIDDEN, HIDDEN)

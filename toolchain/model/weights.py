@@ -34,8 +34,8 @@ def _uniform(name: str, shape: tuple[int, ...]) -> bytes:
 def _printable_rows(data: bytes, rows: int) -> bytes:
     """``data`` with the rows of all but printable ASCII zeroed.
 
-    Greedy decoding then always picks a printable character: answers are readable JSON strings, and no end token
-    cuts them short of ``max_tokens``.
+    Greedy decoding then always picks a printable character: answers are readable JSON strings, and no end
+    token cuts them short of ``max_tokens``.
     """
     width = len(data) // rows
     zero = bytes(width)
