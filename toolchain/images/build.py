@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,17 +40,19 @@ def import_into(ctr: Sequence[str | Path]) -> None:
 
     :param ctr: command that runs ``ctr`` on the right socket; its standard input is used.
     """
-    command = [*(str(part) for part in ctr), *NAMESPACE, "images"]
-    present = set(_output([*command, "ls", "-q"]).split())
+    command = [*(str(part) for part in ctr), *NAMESPACE]
+    present = set(_output([*command, "images", "ls", "-q"]).split())
     for image in build_all().values():
         references = [image.reference, image.tag]
         if present.issuperset(references):
             continue
-        size = sum(blob.size for blob in image.image.blobs)
+        # Of a changed application, only the small layer is new.
+        content = set(_output([*command, "content", "ls", "-q"]).split())
+        size = sum(blob.size for blob in image.image.blobs if blob.digest not in content)
         with step(f"import {image.name} ({size / 1e6:.0f} MB)"):
-            _import(command, image, references)
+            _import(command, image, references, content)
             for reference in references:
-                _output([*command, "label", reference, _PINNED])
+                _output([*command, "images", "label", reference, _PINNED])
 
 
 def archive(image: LocalImage, destination: Path) -> None:
@@ -59,15 +61,18 @@ def archive(image: LocalImage, destination: Path) -> None:
         oci.write_archive(out, image.image, [image.reference, image.tag])
 
 
-def _import(command: list[str], image: LocalImage, references: list[str]) -> None:
+def _import(command: list[str], image: LocalImage, references: list[str], content: Collection[str]) -> None:
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
-            [*command, "import", "--local", "-"], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
+            [*command, "images", "import", "--local", "-"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         assert child.stdin is not None
         try:
             with child.stdin as pipe:
-                oci.write_archive(pipe, image.image, references)
+                oci.write_archive(pipe, image.image, references, present=content)
         except BrokenPipeError:
             pass  # ctr's own message says more.
         finally:
@@ -76,7 +81,7 @@ def _import(command: list[str], image: LocalImage, references: list[str]) -> Non
             log.seek(0)
             said = log.read().decode(errors="replace").strip()
             raise ToolchainError(
-                f"containerd refused image {image.reference}: {said[-1000:]}; is there disk space for twice its size?"
+                f"containerd refused image {image.reference}: {said[-1000:]}; is the disk full?"
             )
 
 

@@ -1,8 +1,8 @@
 """Stubs for the GPU libraries that PyTorch's plain build is linked with.
 
 PyPI has PyTorch for Linux only with CUDA: ``libtorch.so`` needs ``libtorch_cuda.so``, which needs 2.7 GB of
-NVIDIA's libraries to be loaded at all. vLLM's CPU build never calls one of them. Each is replaced by a stub of a few
-kilobytes; PyTorch's own files stay as they were published. See docs/decisions/0003-vllm-cpu-image.md.
+NVIDIA's libraries to be loaded at all. vLLM's CPU build never calls one of them. Each is replaced by a stub
+of a few kilobytes; PyTorch's own files stay as published. See docs/decisions/0003-vllm-cpu-image.md.
 """
 
 from __future__ import annotations

@@ -201,9 +201,8 @@ def _vllm_tools() -> dict[str, oci.Node]:
         lambda target: rootfs.unpack(TOOLS_SET, target),
     )
     # Links are followed: a library is copied under the name that its users look for.
-    return {name: oci.File((root / name).resolve(strict=True), 0o755) for name in TOOLS} | {
-        "usr/bin/sh": oci.Symlink("dash")
-    }
+    nodes: dict[str, oci.Node] = {name: oci.File((root / name).resolve(strict=True), 0o755) for name in TOOLS}
+    return nodes | {"usr/bin/sh": oci.Symlink("dash")}
 
 
 def _vllm_entry_nodes() -> dict[str, oci.Node]:

@@ -1,8 +1,7 @@
 """Writes OCI image archives: no container engine, same inputs, same bytes.
 
 An archive is a tar of an OCI image layout, as ``ctr images import`` reads it. Entries are sorted; owner, mode
-and time are normalized; layers are stored uncompressed, because they never cross a network and are unpacked at
-once.
+and time are normalized; layers are stored uncompressed, because they never cross a network.
 Layers are streamed: an archive of several gigabytes needs a few megabytes of memory.
 
 Specification: https://github.com/opencontainers/image-spec (image-layout.md, layer.md, config.md).
@@ -16,7 +15,7 @@ import json
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
@@ -194,9 +193,12 @@ def assemble(layers: Sequence[Blob], config: Config) -> Image:
     return Image(manifest, (*layers, configuration, manifest))
 
 
-def write_archive(out: IO[bytes], image: Image, references: Sequence[str]) -> None:
+def write_archive(
+    out: IO[bytes], image: Image, references: Sequence[str], *, present: Collection[str] = ()
+) -> None:
     """Write the image's archive to a stream (a file, or a pipe to ``ctr images import -``).
 
+    :param present: digests that the receiver has, which are left out.
     :param references: full names under which containerd stores the image, for example
         ``autoglm.local/pause:3.10`` or ``autoglm.local/weights@sha256:…``.
     """
@@ -212,7 +214,8 @@ def write_archive(out: IO[bytes], image: Image, references: Sequence[str]) -> No
         for blob in sorted(
             {blob.sha256: blob for blob in image.blobs}.values(), key=lambda blob: blob.sha256
         ):
-            _add(archive, f"blobs/sha256/{blob.sha256}", File(blob.source))
+            if blob.digest not in present:
+                _add(archive, f"blobs/sha256/{blob.sha256}", File(blob.source))
 
 
 def write_image(

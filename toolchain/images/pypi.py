@@ -57,7 +57,9 @@ def _pip_index() -> str:
 def install(requirements: Path, target: Path, cache: Path, update: Callable[[str], None]) -> None:
     """Install exactly the locked packages into ``target``.
 
-    :param cache: where downloads are unpacked; files are linked from it when ``target`` is on its file system.
+    :param cache: an empty directory beside ``target``, which files are linked from. The user's own cache will
+        not do: hashes are checked at download only, and editing a file of any environment linked from a cache
+        edits the cache.
     :raises ToolchainError: a hash differs, or the index cannot be reached.
     """
     total = sum(1 for line in requirements.read_text(encoding="utf-8").splitlines() if "==" in line)
@@ -68,5 +70,5 @@ def install(requirements: Path, target: Path, cache: Path, update: Callable[[str
             *("--no-deps", "--require-hashes", "--target", target, "-r", requirements),
         ],
         log=f"image-{requirements.stem}",
-        env=environment() | {"UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(cache))},
+        env=environment() | {"UV_CACHE_DIR": str(cache)},
     )

@@ -16,7 +16,8 @@ from toolchain.images.definitions import LocalImage
 FAKE_CTR = """#!/bin/sh
 echo "$@" >> {calls}
 case "$*" in
-*" ls -q") cat {present} ;;
+*"images ls -q") cat {present} ;;
+*"content ls -q") cat {content} ;;
 *" import "*) cat > {archive}; exit {status} ;;
 esac
 """
@@ -31,10 +32,11 @@ def image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalImage:
     return image
 
 
-def _ctr(tmp_path: Path, present: str = "", status: int = 0) -> list[str]:
+def _ctr(tmp_path: Path, present: str = "", content: str = "", status: int = 0) -> list[str]:
     (tmp_path / "present").write_text(present)
+    (tmp_path / "content").write_text(content)
     script = tmp_path / "ctr"
-    files = {name: tmp_path / name for name in ("calls", "present", "archive")}
+    files = {name: tmp_path / name for name in ("calls", "present", "content", "archive")}
     script.write_text(FAKE_CTR.format(**files, status=status))
     return ["sh", str(script)]
 
@@ -55,6 +57,15 @@ def test_a_missing_image_is_imported_under_its_digest_and_kept_from_garbage_coll
 def test_an_image_that_is_there_is_not_imported_again(image: LocalImage, tmp_path: Path) -> None:
     build.import_into(_ctr(tmp_path, present=f"{image.reference}\n{image.tag}\n"))
     assert "import" not in (tmp_path / "calls").read_text()
+
+
+def test_a_layer_that_containerd_has_is_not_sent_again(image: LocalImage, tmp_path: Path) -> None:
+    (layer, *_) = image.image.blobs
+    build.import_into(_ctr(tmp_path, content=f"{layer.digest}\n"))
+    with tarfile.open(tmp_path / "archive") as archive:
+        names = archive.getnames()
+    assert f"blobs/sha256/{layer.sha256}" not in names
+    assert f"blobs/sha256/{image.image.manifest.sha256}" in names
 
 
 def test_a_refused_import_tells_the_image(image: LocalImage, tmp_path: Path) -> None:

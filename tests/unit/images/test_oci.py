@@ -33,7 +33,7 @@ def _archive(destination: Path) -> dict[str, bytes]:
 
 
 def test_the_same_tree_gives_the_same_digest_whatever_its_times_and_order(tmp_path: Path) -> None:
-    digests = set()
+    digests: set[str] = set()
     for name, files in (("one", ("a", "b")), ("two", ("b", "a"))):
         root = tmp_path / name
         root.mkdir()
