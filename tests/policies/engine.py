@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -125,6 +126,10 @@ class Program:
                 shutil.copytree(source, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, self.folder / name)
+        # A salt belongs to one machine's passphrase; `pulumi` adds it where it is run by hand.
+        settings = self.folder / "Pulumi.dev.yaml"
+        text = settings.read_text(encoding="utf-8")
+        settings.write_text(re.sub(r"(?m)^encryptionsalt:.*\n?", "", text), encoding="utf-8")
         toolchain = self.folder / ".toolchain"
         toolchain.mkdir()
         (toolchain / "venv").symlink_to(TOOLCHAIN / "venv")
