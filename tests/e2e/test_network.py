@@ -165,12 +165,16 @@ def test_other_namespace_does_not_reach_the_model(network: Network) -> None:
 def _listening(namespace: str, port: int) -> Iterator[None]:
     """Another port of the server's pod answers while this lasts, and for a minute at most."""
     code = (
-        f"import socket; s = socket.create_server(('', {port})); s.settimeout(60); print('up', flush=True)\n"
-        "while True: s.accept()[0].close()"
+        "import socket, time\n"
+        f"listener = socket.create_server(('', {port}))\n"
+        "listener.settimeout(60)\n"
+        "print('up', flush=True)\n"
+        "deadline = time.monotonic() + 60\n"
+        "while time.monotonic() < deadline: listener.accept()[0].close()\n"
     )
     command = ["exec", f"deployment/{MODEL}", "--namespace", namespace, "--container", "vllm", "--"]
     env = {**os.environ, "KUBECONFIG": str(paths.KUBECONFIG)}
-    argv = [str(paths.BIN / "kubectl"), *command, "timeout", "60", "python3", "-c", code]
+    argv = [str(paths.BIN / "kubectl"), *command, "python3", "-c", code]
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
         try:

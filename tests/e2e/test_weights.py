@@ -42,17 +42,18 @@ def _digest(engine: Engine) -> str:
     return digest
 
 
-def _failed_job(namespace: str) -> str:
+def _newest_failed_job(namespace: str) -> str:
+    """Failed Jobs of earlier attempts stay, with their logs, until an update succeeds."""
     failed = [
-        job["metadata"]["name"]
+        job
         for job in kube.items("jobs", "--namespace", namespace, "-l", FETCH)
         if any(
-            item["type"] == "Failed" and item["status"] == "True"
-            for item in job["status"].get("conditions", [])
+            condition["type"] == "Failed" and condition["status"] == "True"
+            for condition in job["status"].get("conditions", [])
         )
     ]
-    assert len(failed) == 1, failed
-    name: str = failed[0]
+    newest = max(failed, key=lambda job: job["metadata"]["creationTimestamp"])
+    name: str = newest["metadata"]["name"]
     return name
 
 
@@ -65,9 +66,11 @@ def test_f40_damaged_source_is_refused_and_the_old_version_answers(
     folder, sums = publish_next_version(NEXT)
     spoil(folder)
     result = engine.up(config_file=write_settings(tmp_path, pin(NEXT, sums))).failed()
-    assert file in result.output, f"{result}"
+    job = _newest_failed_job(namespace)
+    assert job in result.output, f"the failed Job is not named: {result}"
+    assert f"weights: refused: {file}" in result.output, f"{result}"
 
-    said = kube.kubectl("logs", f"job/{_failed_job(namespace)}", "--namespace", namespace).succeeded()
+    said = kube.kubectl("logs", f"job/{job}", "--namespace", namespace).succeeded()
     (line,) = [line for line in said.output.splitlines() if line.startswith("weights: refused: ")]
     assert file in line
     assert reason in line

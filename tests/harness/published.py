@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,13 +65,14 @@ DAMAGES: Mapping[str, tuple[Damage, str, str]] = {
 def publish_next_version(name: str) -> tuple[Path, str]:
     """A second version of the model, published as `name`: its folder, and the SHA256SUMS that settings pin.
 
-    It differs from the first by a line end in its configuration, so any engine serves it alike.
+    It differs from the first, and from every other one, by white space at the end of its configuration, so any engine
+    serves it alike. A version that was once published stays in the store and would be served without its source.
     """
     folder = paths.PUBLISHED_MODELS / name
     withdraw(name)
     shutil.copytree(paths.PUBLISHED_MODELS / MODEL, folder)
     with (folder / "config.json").open("ab") as file:
-        file.write(b"\n")
+        file.write(bytes(secrets.choice(b" \t\n") for _ in range(40)))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
