@@ -66,7 +66,8 @@ def publish_next_version(name: str) -> tuple[Path, str]:
     """A second version of the model, published as `name`: its folder, and the SHA256SUMS that settings pin.
 
     It differs from the first, and from every other one, by white space at the end of its configuration:
-    any engine serves it alike. A version that was once published stays in the store and is served without its source.
+    any engine serves it alike. A version that was once published stays in the store and is served without its
+    source.
     """
     folder = paths.PUBLISHED_MODELS / name
     withdraw(name)
