@@ -138,7 +138,9 @@ class Stack:
 
     def exists(self) -> bool:
         """Whether the local backend holds the stack."""
-        return any(paths.BACKEND.glob(f".pulumi/stacks/*/{self.name}.json*"))
+        # What a removed stack leaves beside its checkpoint, such as dev.json.bak, is no stack.
+        stacks = paths.BACKEND / ".pulumi" / "stacks"
+        return any(stacks.glob(f"*/{self.name}.json")) or any(stacks.glob(f"*/{self.name}.json.gz"))
 
     def _copy_settings(self) -> None:
         salt = self._salt()
