@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from components.common.problems import Problem
 
-@dataclass(frozen=True, order=True)
-class Problem:
-    """One thing to correct."""
-
-    path: str
-    """Where in the file, e.g. `models[0].resources.memory`."""
-    message: str
-    """The value, what is wrong with it, and the fix. Never the value of what looks like a secret."""
+__all__ = ["Problem", "SettingsError"]
 
 
 class SettingsError(Exception):
