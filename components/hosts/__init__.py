@@ -1,0 +1,1 @@
+"""Machines that become Kubernetes nodes: first-boot data, kubeadm configuration, preflight."""

@@ -1,0 +1,1 @@
+"""A bare-metal cluster that exists: node pools, local storage, virtual IP."""

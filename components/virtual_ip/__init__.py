@@ -1,0 +1,1 @@
+"""A virtual IP address: keepalived and haproxy on the entry nodes."""
