@@ -24,7 +24,7 @@ class CidrError(ValueError):
 
 
 def parse_network(value: object) -> Network:
-    """The range that a text such as `10.0.0.0/16` stands for; raises CidrError, also where host bits are set."""
+    """The range that a text such as `10.0.0.0/16` stands for; raises CidrError, also if host bits are set."""
     if isinstance(value, IPv4Network | IPv6Network):
         return value
     if not isinstance(value, str):
@@ -52,6 +52,8 @@ def parse_ipv4_network(value: object) -> IPv4Network:
 
 
 _PREFIXED: Final = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$"
+
+_ANY_VERSION: Final = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
 
 Ipv4Cidr = Annotated[
     IPv4Network,
@@ -128,10 +130,10 @@ def outside_problems(ranges: Iterable[NamedRange], block: NamedRange) -> Iterato
 
 
 def carve(block: IPv4Network, prefixes: Sequence[int]) -> tuple[IPv4Network, ...]:
-    """Disjoint ranges of the given prefix lengths within `block`, each at the first fitting address after the last.
+    """Disjoint ranges of the given prefix lengths within `block`, each right behind the one before it.
 
-    In the order given, so that one appended later never moves an earlier one. Raises CidrError where the
-    block is too small; its message says how many addresses are needed.
+    In the order given and aligned, so that one appended later never moves an earlier one. Raises CidrError
+    where the block is too small; its message says how many addresses are needed.
     """
     cursor = int(block.network_address)
     end = int(block.broadcast_address) + 1

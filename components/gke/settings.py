@@ -1,0 +1,347 @@
+"""The `cluster` section of a stack on Google Kubernetes Engine, as people write it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from components.common.cidr import Ipv4Cidr
+from components.common.quantities import GIB, Bytes
+from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
+
+ClusterName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,22}[a-z0-9])?$")]
+"""Short enough for what is named after it: a service account's id has 30 characters at most."""
+PoolName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,29}[a-z0-9])?$")]
+"""A node pool's name has 40 characters at most; a digest of its shape is appended."""
+Region = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]{1,2}$", examples=["europe-west4"])]
+Zone = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]{1,2}-[a-z]$", examples=["europe-west4-a"])]
+ProjectId = Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$", examples=["example-project"])]
+ProjectNumber = Annotated[str, Field(pattern=r"^[0-9]{6,14}$", examples=["111122223333"])]
+LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*)/)?[A-Za-z0-9]([A-Za-z0-9._-]*)$")]
+LabelText = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
+GoogleLabelKey = Annotated[str, Field(pattern=r"^[a-z][-_a-z0-9]{0,62}$")]
+GoogleLabelText = Annotated[str, Field(pattern=r"^[-_a-z0-9]{0,63}$")]
+IamMember = Annotated[
+    str,
+    Field(
+        pattern=r"^(user|group|serviceAccount):[^@\s*]+@[^@\s*]+$|^principal(Set)?://iam\.googleapis\.com/\S+$",
+        examples=["group:platform-security@example.com"],
+    ),
+]
+"""Somebody in IAM. `allUsers` and `allAuthenticatedUsers` are nobody in particular, so they do not fit."""
+Version = Annotated[
+    str, Field(pattern=r"^1\.[0-9]{2}(\.[0-9]+(-gke\.[0-9]+)?)?$", examples=["1.36.3-gke.1000000"])
+]
+RepositoryName = Annotated[
+    str,
+    Field(
+        pattern=r"^projects/[a-z][-a-z0-9]{4,28}[a-z0-9]/locations/[a-z0-9-]+/repositories/[a-z]([-a-z0-9]{0,62})$",
+        examples=["projects/example-project/locations/europe-west4/repositories/autoglm"],
+    ),
+]
+Weekday: TypeAlias = Literal["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+LoggingComponent: TypeAlias = Literal[
+    "SYSTEM_COMPONENTS", "WORKLOADS", "APISERVER", "SCHEDULER", "CONTROLLER_MANAGER"
+]
+MonitoringComponent: TypeAlias = Literal[
+    "SYSTEM_COMPONENTS",
+    "APISERVER",
+    "SCHEDULER",
+    "CONTROLLER_MANAGER",
+    "STORAGE",
+    "HPA",
+    "POD",
+    "DAEMONSET",
+    "DEPLOYMENT",
+    "STATEFULSET",
+    "CADVISOR",
+    "KUBELET",
+    "DCGM",
+    "JOBSET",
+]
+FilestoreTier: TypeAlias = Literal["standard", "premium", "zonal", "enterprise"]
+DiskType: TypeAlias = Literal["pd-standard", "pd-balanced", "pd-ssd", "hyperdisk-balanced"]
+
+
+class Nat(FrozenModel):
+    """Cloud NAT, for the networks that the nodes must reach on the Internet, and no others."""
+
+    destinations: Annotated[tuple[Ipv4Cidr, ...], Field(min_length=1)]
+    """Networks that pods and nodes may reach, over TCP port 443. There is no route to anything else."""
+
+
+class GkeNetwork(FrozenModel):
+    """The VPC of the cluster and its address ranges. None of them can be changed later."""
+
+    cidr: Ipv4Cidr
+    """Block that node subnet, Filestore range and control plane range are planned in, /16 to /22."""
+    pod_cidr: Ipv4Cidr
+    """Secondary range of the pods. Each node takes a block of twice its pods, rounded up to a power of 2."""
+    service_cidr: Ipv4Cidr
+    """Secondary range of the Services' virtual addresses, /16 to /27."""
+    peer_cidrs: tuple[Ipv4Cidr, ...] = ()
+    """Networks that this one is or will be connected to (VPN, peering): its ranges must not overlap them."""
+    nat: Nat | None = None
+    """Way to the Internet. Without it, nodes reach Google's APIs by private addresses and nothing else."""
+    flow_log_sampling: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the packets' flows that are logged."""
+
+
+class AuthorizedNetwork(FrozenModel):
+    """A network whose hosts may talk to the Kubernetes API."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """What the network is, for those who read the list."""
+    cidr: Ipv4Cidr
+    """Its addresses."""
+
+
+class ApiAccess(FrozenModel):
+    """Who reaches the Kubernetes API."""
+
+    endpoint: Literal["private", "public"] = "private"
+    """`private`: only by an address within the VPC. `public`: also by a public one."""
+    authorized_networks: Annotated[tuple[AuthorizedNetwork, ...], Field(min_length=1)]
+    """Networks that may connect, also to the private endpoint."""
+    global_access: bool = False
+    """Whether the private endpoint answers hosts in other regions."""
+
+
+class Maintenance(FrozenModel):
+    """When Google may upgrade the control plane and the nodes. GKE needs 48 hours in any 32 days."""
+
+    start: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "01:00"
+    """Start of the window, UTC."""
+    hours: Annotated[int, Field(strict=True, ge=4, le=24)] = 6
+    """Length of the window; GKE counts windows of at least 4 hours."""
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)] = ("SA", "SU")
+    """Days on which it starts."""
+
+
+class Encryption(FrozenModel):
+    """Keys of the cluster in Cloud KMS: Secrets in etcd, boot disks and shared file systems."""
+
+    rotation_days: Annotated[int, Field(strict=True, ge=1, le=365)] = 90
+    """A new key version is made after so many days; 90 is the limit of CIS Google Cloud 1.10."""
+    protection_level: Literal["SOFTWARE", "HSM"] = "SOFTWARE"
+    """Where the keys are kept."""
+    administrators: Annotated[tuple[IamMember, ...], Field(min_length=1)]
+    """Who administers the keys. They may not use them: that is only for the service agents."""
+
+
+class OnDemand(FrozenModel):
+    """Machines at the regular price, as long as there are any."""
+
+    kind: Literal["on-demand"]
+
+
+class Spot(FrozenModel):
+    """Spare machines at a discount, taken back with 30 seconds' notice."""
+
+    kind: Literal["spot"]
+
+
+class Reservation(FrozenModel):
+    """Machines reserved beforehand; without a free one in it no node is made."""
+
+    kind: Literal["reservation"]
+    name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """Name of the reservation, in the cluster's project."""
+
+
+Capacity: TypeAlias = Annotated[OnDemand | Spot | Reservation, Field(discriminator="kind")]
+
+
+class Exclusive(FrozenModel):
+    """Each GPU belongs to one container."""
+
+    kind: Literal["exclusive"]
+
+
+class TimeSlicing(FrozenModel):
+    """Containers take turns on a GPU. Nothing keeps them from each other's share of its memory."""
+
+    kind: Literal["time-slicing"]
+    clients: Annotated[int, Field(strict=True, ge=2, le=48)]
+    """Containers that share one GPU; GKE's limit is 48."""
+
+
+class Mig(FrozenModel):
+    """Each GPU is partitioned in hardware (Multi-Instance GPU)."""
+
+    kind: Literal["mig"]
+    profile: Annotated[str, Field(pattern=r"^[1-7]g\.[0-9]+gb$", examples=["3g.40gb"])]
+    """Size of the partitions: one that the GPU has, all of them alike."""
+
+
+Sharing: TypeAlias = Annotated[Exclusive | TimeSlicing | Mig, Field(discriminator="kind")]
+
+
+class Disk(FrozenModel):
+    """Boot disk of a node: system, images, and ephemeral storage unless local SSDs hold that."""
+
+    size: Bytes = 100 * GIB
+    """Capacity; whole GiB."""
+    type: DiskType = "pd-balanced"
+    """Kind of disk; machine types of the newest series take only Hyperdisk."""
+
+
+class Taint(FrozenModel):
+    """Keeps pods off a node that do not tolerate it."""
+
+    key: LabelKey
+    """Key."""
+    value: LabelText = ""
+    """Value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+    """What happens to pods that do not tolerate it."""
+
+
+class Upgrade(FrozenModel):
+    """How many nodes a surge upgrade adds and takes at a time."""
+
+    max_surge: NonNegativeInt
+    """Nodes beyond the pool's size. They need quota, and accelerators that are free."""
+    max_unavailable: NonNegativeInt
+    """Nodes of the pool that are missing."""
+
+
+class GkeSystemPool(FrozenModel):
+    """Nodes of what every cluster runs: DNS, metrics, gateways; never models."""
+
+    machine_type: str = "e2-standard-4"
+    """Machine type of Compute Engine."""
+    min_nodes: PositiveInt = 2
+    """Fewest nodes, over all zones."""
+    max_nodes: PositiveInt = 6
+    """Most nodes, over all zones."""
+    disk: Disk = Field(default_factory=lambda: Disk.model_validate({}))
+    """Boot disk."""
+
+
+class GkeNodePool(FrozenModel):
+    """Nodes of one shape. The pool is made anew, before the old one is drained, when its shape changes."""
+
+    name: PoolName
+    """Name; a digest of the shape is appended to that of the pool in the cluster."""
+    machine_type: str
+    """Machine type of Compute Engine, e.g. `g2-standard-8`, `a3-highgpu-8g`, `ct6e-standard-4t`."""
+    min_nodes: NonNegativeInt = 0
+    """Fewest nodes. A TPU slice of several hosts has none or all of them."""
+    max_nodes: PositiveInt
+    """Most nodes. For a TPU slice of several hosts their number."""
+    bounds: Literal["total", "zone"] = "total"
+    """Whether `minNodes` and `maxNodes` count the nodes of all zones together or of each zone."""
+    zones: tuple[Zone, ...] | None = None
+    """Zones of its nodes, some of the cluster's; without it, all of them. A TPU slice has exactly one."""
+    capacity: Capacity = Field(default_factory=lambda: OnDemand(kind="on-demand"))
+    """How its machines are had."""
+    gpus: PositiveInt | None = None
+    """GPUs of each node; must be what the machine type has. Only N1 leaves a choice, and needs `gpu` too."""
+    gpu: str | None = None
+    """GPU to attach to an N1 machine, by its name in the accelerator catalogue, e.g. `T4`."""
+    driver: Literal["DEFAULT", "LATEST", "INSTALLATION_DISABLED"] = "LATEST"
+    """NVIDIA driver that GKE installs: that of its version's default, its newest, or none."""
+    sharing: Sharing = Field(default_factory=lambda: Exclusive(kind="exclusive"))
+    """How containers share a GPU."""
+    topology: Annotated[str, Field(pattern=r"^[1-9][0-9]*(x[1-9][0-9]*){1,2}$", examples=["2x4"])] | None = (
+        None
+    )
+    """Topology of a TPU slice: `2x4` for 8 chips in a plane, `2x2x2` for 8 in a cube."""
+    local_ssds: NonNegativeInt | None = None
+    """Local SSDs for ephemeral storage where the machine type leaves a choice; without it, what it comes with."""
+    disk: Disk = Field(default_factory=lambda: Disk.model_validate({}))
+    """Boot disk."""
+    labels: dict[LabelKey, LabelText] = Field(default_factory=dict)
+    """Labels of the nodes, beside those that GKE sets."""
+    taints: tuple[Taint, ...] = ()
+    """Taints of the nodes, beside those that GKE sets on nodes with accelerators."""
+    fast_socket: bool | None = None
+    """NCCL Fast Socket; without it, where it helps: several GPUs and no faster network of their own."""
+    upgrade: Upgrade | None = None
+    """Surge; without it one node more at a time, or one fewer where accelerators are scarce."""
+
+
+class SharedStorage(FrozenModel):
+    """File systems that several nodes mount, of the class `shared` (Filestore)."""
+
+    tier: FilestoreTier = "zonal"
+    """Kind of Filestore instance. It decides the smallest volume: 1 TiB, of `premium` 2.5 TiB."""
+
+
+class GkeCluster(FrozenModel):
+    """A private, VPC-native cluster of Google Kubernetes Engine with its own network and keys."""
+
+    kind: Literal["gke"]
+    name: ClusterName
+    """Name of the cluster; network, keys and service account are named after it."""
+    project: ProjectId
+    """Project that it belongs to."""
+    project_number: ProjectNumber
+    """Number of that project, as a text: Google's service agents are named after it."""
+    region: Region
+    """Region of the control plane."""
+    zones: Annotated[tuple[Zone, ...], Field(min_length=1)]
+    """Zones of the nodes, in the region; three for production."""
+    release_channel: Literal["RAPID", "REGULAR", "STABLE", "EXTENDED", "UNSPECIFIED"] = "REGULAR"
+    """How soon Google upgrades the cluster; UNSPECIFIED pins it to `version`."""
+    version: Version | None = None
+    """Version of Kubernetes: the lowest on a channel, the exact one (`1.36.3-gke.…`) without."""
+    maintenance: Maintenance = Field(default_factory=lambda: Maintenance.model_validate({}))
+    """When Google may upgrade."""
+    network: GkeNetwork
+    """Its network."""
+    api_access: ApiAccess
+    """Who reaches the Kubernetes API."""
+    encryption: Encryption
+    """Its keys."""
+    binary_authorization: Literal["DISABLED", "PROJECT_SINGLETON_POLICY_ENFORCE"] = (
+        "PROJECT_SINGLETON_POLICY_ENFORCE"
+    )
+    """Whether the project's policy of Binary Authorization decides which images may run."""
+    security_posture: Literal["DISABLED", "BASIC", "ENTERPRISE"] = "BASIC"
+    """Level of the security posture dashboard."""
+    security_group: Annotated[str, Field(pattern=r"^gke-security-groups@[a-z0-9.-]+$")] | None = None
+    """Google group whose member groups RBAC may name."""
+    inter_node_encryption: bool = False
+    """Whether packets between nodes are encrypted, at the price of CPU time."""
+    logging: tuple[LoggingComponent, ...] = (
+        "SYSTEM_COMPONENTS",
+        "WORKLOADS",
+        "APISERVER",
+        "SCHEDULER",
+        "CONTROLLER_MANAGER",
+    )
+    """Whose logs are kept."""
+    monitoring: tuple[MonitoringComponent, ...] = (
+        "SYSTEM_COMPONENTS",
+        "APISERVER",
+        "SCHEDULER",
+        "CONTROLLER_MANAGER",
+        "STORAGE",
+        "HPA",
+        "POD",
+        "DAEMONSET",
+        "DEPLOYMENT",
+        "STATEFULSET",
+        "CADVISOR",
+        "KUBELET",
+        "DCGM",
+    )
+    """Whose metrics are kept."""
+    audit_data_access: bool = True
+    """Whether reads and writes of the Kubernetes API are in the audit log, not only administration. Holds for
+    all clusters of the project."""
+    image_repositories: tuple[RepositoryName, ...] = ()
+    """Repositories of Artifact Registry that nodes may pull from."""
+    max_pods_per_node: Annotated[int, Field(strict=True, ge=8, le=256)] = 64
+    """Pods of a node, GKE's own included; decides how many addresses a node takes."""
+    system_pool: GkeSystemPool = Field(default_factory=lambda: GkeSystemPool.model_validate({}))
+    """Nodes of what every cluster runs."""
+    node_pools: Annotated[tuple[GkeNodePool, ...], Field(min_length=1)]
+    """Nodes of the models and of what else the tenant runs."""
+    shared_storage: SharedStorage = Field(default_factory=lambda: SharedStorage.model_validate({}))
+    """File systems that several nodes mount."""
+    labels: dict[GoogleLabelKey, GoogleLabelText] = Field(default_factory=dict)
+    """Labels of the cloud resources, for billing and search."""
