@@ -1,0 +1,60 @@
+"""The entry section of a stack, as people write it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from components.common.cidr import Cidr
+from components.common.names import DnsLabel
+from components.common.schema import FrozenModel
+
+HOSTNAME: Final = r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+CERTIFICATE_ARN: Final = (
+    r"^arn:(?P<partition>aws(-cn|-us-gov)?):acm:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):certificate/[0-9a-f-]{36}$"
+)
+
+
+class AcmTls(FrozenModel):
+    """The load balancer ends TLS with a certificate of AWS Certificate Manager. On EKS only."""
+
+    kind: Literal["acm"]
+    certificate_arn: Annotated[str, Field(pattern=CERTIFICATE_ARN)]
+    """ARN of the certificate, of the cluster's own region and account."""
+    server_secret: DnsLabel | None = None
+    """A Secret of type kubernetes.io/tls in the tenant's namespace: the load balancer then speaks TLS to the
+    servers too, which answer with that certificate (it is not checked: any name will do)."""
+
+
+class SecretTls(FrozenModel):
+    """The servers end TLS themselves; the load balancer passes it through."""
+
+    kind: Literal["secret"]
+    secret: DnsLabel
+    """A Secret of type kubernetes.io/tls in the tenant's namespace with the certificate for `hostname`. Who
+    renews it (cert-manager, a pipeline) replaces the Secret; servers take the new one up while they run."""
+
+
+class Entry(FrozenModel):
+    """How clients outside the cluster reach the first model."""
+
+    exposure: Literal["internal", "public"] = "internal"
+    """`internal`: an address of the cluster's network. `public`: an address on the Internet, for `sourceRanges`
+    only."""
+    hostname: Annotated[str, Field(pattern=HOSTNAME)]
+    """Name that clients call, e.g. `autoglm.example.com`: the certificate is for it, and a DNS record of yours
+    points from it to the stack's output `loadBalancer`."""
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 443
+    """TCP port that clients call."""
+    source_ranges: tuple[Cidr, ...] = ()
+    """Networks of the clients. Internal: without any, the cluster's network and those connected to it. Public:
+    required, and never everyone. Pods are no clients from outside: they call the model's Service, if their
+    namespace is trusted."""
+    tls: Annotated[AcmTls | SecretTls, Field(discriminator="kind")]
+    """Where TLS ends. There is no entry without TLS: requests are screenshots."""
+
+    @property
+    def server_secret(self) -> str | None:
+        """Secret with the certificate that the model servers answer with; None where they speak plain HTTP."""
+        return self.tls.secret if isinstance(self.tls, SecretTls) else self.tls.server_secret

@@ -1,0 +1,1 @@
+"""Buckets for published models and for the audit trail: versioned, encrypted with keys of their own, private."""
