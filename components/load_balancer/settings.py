@@ -10,10 +10,10 @@ from components.common.cidr import Cidr
 from components.common.names import DnsLabel
 from components.common.schema import FrozenModel
 
-HOSTNAME: Final = r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-CERTIFICATE_ARN: Final = (
-    r"^arn:(?P<partition>aws(-cn|-us-gov)?):acm:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):certificate/[0-9a-f-]{36}$"
-)
+HOSTNAME: Final = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+"""Name of a host (RFC 1123), lower case, with a domain."""
+CERTIFICATE_ARN: Final = r"^arn:aws(-cn|-us-gov)?:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}$"
+"""Form of what ACM calls CertificateArn."""
 
 
 class AcmTls(FrozenModel):
@@ -42,7 +42,7 @@ class Entry(FrozenModel):
     exposure: Literal["internal", "public"] = "internal"
     """`internal`: an address of the cluster's network. `public`: an address on the Internet, for `sourceRanges`
     only."""
-    hostname: Annotated[str, Field(pattern=HOSTNAME)]
+    hostname: Annotated[str, Field(pattern=HOSTNAME, max_length=253)]
     """Name that clients call, e.g. `autoglm.example.com`: the certificate is for it, and a DNS record of yours
     points from it to the stack's output `loadBalancer`."""
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 443
