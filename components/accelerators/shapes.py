@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from components.accelerators.catalogue import Cloud, accelerator
-from components.accelerators.machine_types import MachineType
+from components.accelerators import reservation
+from components.accelerators.catalogue import PRESENT, Accelerator, Cloud, MigProfile, accelerator
+from components.accelerators.gce import LOCAL_SSD
+from components.accelerators.lookup import nearest
+from components.accelerators.machine import MachineType
+from components.accelerators.tpu import TpuSlice
 from components.common.problems import Problem
-from components.common.quantities import GIB, MIB
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+ACCELERATOR_LABEL: Final = "autoglm-platform/accelerator"
+"""Name in the catalogue, on nodes of either cloud; pools carry it because their settings do."""
+MIN_TIME_SLICES: Final = 2
+MAX_TIME_SLICES: Final = 48
+"""`maxSharedClientsPerGpu` of GKE (GoogleCloudPlatform/cluster-autoscaler, gpu.go); kept to on EKS as well."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Sharing:
     """MIG profile, e.g. `3g.40gb`."""
 
 
-EXCLUSIVE = Sharing()
+EXCLUSIVE: Final = Sharing()
 
 
 @dataclass(frozen=True)
@@ -70,60 +79,146 @@ class SchedulableUnits:
 
 def sharing_problems(machine: MachineType, sharing: Sharing) -> list[Problem]:
     """What is wrong with sharing the machine's accelerators this way; paths relative to `sharing`."""
-    problems: list[Problem] = []
+    problems = []
+    if sharing.kind != "mig" and sharing.profile is not None:
+        problems.append(Problem("profile", f"{sharing.profile!r}: only for kind mig; remove it"))
+    if sharing.kind != "time-slicing" and sharing.replicas != 1:
+        problems.append(Problem("replicas", f"{sharing.replicas}: only for kind time-slicing; remove it"))
     if sharing.kind == "exclusive":
         return problems
     if machine.accelerator is None:
         return [Problem("kind", f"{sharing.kind!r}: {machine.name} has no accelerator; write exclusive")]
     card = accelerator(machine.accelerator)
-    if sharing.kind == "mig" and sharing.profile not in card.mig_profiles:
-        known = ", ".join(card.mig_profiles) or "none: it cannot be partitioned"
-        problems.append(Problem("profile", f"{sharing.profile!r}: {card.name} has {known}"))
+    if card.kind != "gpu":
+        problems.append(Problem("kind", f"{sharing.kind!r}: {card.name} cannot be shared; write exclusive"))
+    elif sharing.kind == "mig":
+        problems.extend(_mig_problems(machine.cloud, card, sharing.profile))
+    elif not MIN_TIME_SLICES <= sharing.replicas <= MAX_TIME_SLICES:
+        problems.append(
+            Problem("replicas", f"{sharing.replicas}: write {MIN_TIME_SLICES} to {MAX_TIME_SLICES}")
+        )
     return problems
+
+
+def _mig_problems(cloud: Cloud, card: Accelerator, profile: str | None) -> list[Problem]:
+    usable = [name for name, known in card.mig_profiles.items() if known.gke or cloud == "aws"]
+    if not usable:
+        return [Problem("kind", f"'mig': {card.name} cannot be partitioned; write exclusive or time-slicing")]
+    if profile is None:
+        return [Problem("profile", f"missing: {card.name} has {', '.join(usable)}; write one")]
+    if profile not in usable:
+        where = " on GKE" if profile in card.mig_profiles else ""
+        choice = ", ".join(nearest(profile, usable, count=len(usable)))
+        return [
+            Problem("profile", f"{profile!r}: not a profile of {card.name}{where}; write one of {choice}")
+        ]
+    return []
+
+
+def _profile(card: Accelerator, sharing: Sharing) -> MigProfile:
+    if sharing.profile not in card.mig_profiles:
+        raise ValueError(f"{sharing.profile!r}: {card.name} has no such profile; ask sharing_problems first")
+    return card.mig_profiles[sharing.profile]
 
 
 def schedulable_units(
     cloud: Cloud, machine: MachineType, sharing: Sharing = EXCLUSIVE
 ) -> SchedulableUnits | None:
-    """What the node offers; None without accelerators. Sharing must have no problems."""
+    """What the node offers; None without accelerators.
+
+    Raises ValueError for a sharing in which `sharing_problems` finds one.
+    """
     if machine.accelerator is None:
         return None
     card = accelerator(machine.accelerator)
     count = machine.accelerator_count
     if sharing.kind == "mig":
-        profile = card.mig_profiles[sharing.profile or ""]
-        # GKE's plugin names every partition of a uniformly partitioned node like a whole GPU.
+        profile = _profile(card, sharing)
+        # GKE's plugin offers each partition under the name of a whole GPU.
         resource = card.resource if cloud == "gcp" else profile.resource
         return SchedulableUnits(resource, count * profile.max_instances, profile.memory)
-    replicas = sharing.replicas if sharing.kind == "time-slicing" else 1
-    return SchedulableUnits(card.resource, count * replicas, card.usable_memory)
+    slices = sharing.replicas if sharing.kind == "time-slicing" else 1
+    return SchedulableUnits(card.resource, count * slices, card.usable_memory)
+
+
+def accelerator_taints(machine: MachineType) -> tuple[Taint, ...]:
+    """Keeps other pods off nodes with accelerators. GKE sets it itself; elsewhere the pool has to."""
+    if machine.accelerator is None:
+        return ()
+    return (Taint(accelerator(machine.accelerator).taint_key, PRESENT, "NoSchedule"),)
+
+
+def accelerator_labels(
+    machine: MachineType, sharing: Sharing = EXCLUSIVE, tpu_slice: TpuSlice | None = None
+) -> dict[str, str]:
+    """Labels that say what a node has: ours on either cloud, and those that GKE sets itself."""
+    if machine.accelerator is None:
+        return {}
+    labels = {ACCELERATOR_LABEL: machine.accelerator}
+    if machine.gke_accelerator:
+        labels["cloud.google.com/gke-accelerator"] = machine.gke_accelerator
+        if sharing.profile:
+            labels["cloud.google.com/gke-gpu-partition-size"] = sharing.profile
+        if sharing.kind == "time-slicing":
+            labels["cloud.google.com/gke-gpu-sharing-strategy"] = "time-sharing"
+            labels["cloud.google.com/gke-max-shared-clients-per-gpu"] = str(sharing.replicas)
+    if tpu_slice:
+        labels["cloud.google.com/gke-tpu-accelerator"] = tpu_slice.label
+        labels["cloud.google.com/gke-tpu-topology"] = tpu_slice.topology
+    return labels
 
 
 def eks_allocatable(
-    machine: MachineType, disk: int, sharing: Sharing = EXCLUSIVE, max_pods: int | None = None
+    machine: MachineType,
+    disk: int,
+    sharing: Sharing = EXCLUSIVE,
+    max_pods: int | None = None,
+    images: int = 0,
 ) -> dict[str, int]:
-    """Allocatable of an EKS node (AL2023): `disk` is what holds pods' files, in bytes."""
-    pods = max_pods or machine.max_pods
+    """Allocatable of an EKS node (AL2023).
+
+    `disk` is what holds the files of pods, in bytes: the root volume, or `machine.instance_store` where a
+    RAID of the local disks does. `max_pods` only if the node's configuration sets it. `images` are bytes of
+    container images on the same disk, which the kubelet does not count but pods cannot have.
+    """
+    pods = machine.max_pods if max_pods is None else max_pods
     allocatable = {
-        "cpu": machine.vcpus * 1000 - 100,
-        "memory": int(machine.memory * 0.925) - (255 + 11 * pods + 100) * MIB,
-        "ephemeral-storage": int(disk * 0.9) - GIB,
+        "cpu": machine.vcpus * 1000 - reservation.cpu_reserved(machine.vcpus * 1000),
+        "memory": reservation.eks_memory(machine.memory, pods),
+        "ephemeral-storage": reservation.eks_ephemeral_storage(disk) - images,
         "pods": pods,
     }
-    return allocatable | _extended("aws", machine, sharing)
+    return _at_least_zero(allocatable) | _extended("aws", machine, sharing)
 
 
 def gke_allocatable(
-    machine: MachineType, boot_disk: int, sharing: Sharing = EXCLUSIVE, local_ssds: int = 0
+    machine: MachineType,
+    boot_disk: int,
+    sharing: Sharing = EXCLUSIVE,
+    local_ssds: int = 0,
+    images: int = 0,
 ) -> dict[str, int]:
-    """Allocatable of a GKE node (Container-Optimized OS); `local_ssds` of 375 GiB hold pods' files if any."""
+    """Allocatable of a GKE node (Container-Optimized OS), 110 pods at most.
+
+    `boot_disk` holds the files of pods, in bytes, unless there are `local_ssds` of 375 GiB for them. `images`
+    as for EKS; GKE's own reservation of disk is meant for them, so that 0 will mostly do.
+    """
+    storage = (
+        reservation.gke_local_ssds(local_ssds, LOCAL_SSD)
+        if local_ssds
+        else reservation.gke_boot_disk(boot_disk)
+    )
     allocatable = {
-        "cpu": machine.vcpus * 1000 - 100,
-        "memory": int(machine.memory * 0.9),
-        "ephemeral-storage": int(boot_disk * 0.5),
+        "cpu": machine.vcpus * 1000 - reservation.cpu_reserved(machine.vcpus * 1000),
+        "memory": reservation.gke_memory(machine.memory),
+        "ephemeral-storage": storage - images,
         "pods": machine.max_pods,
     }
-    return allocatable | _extended("gcp", machine, sharing)
+    return _at_least_zero(allocatable) | _extended("gcp", machine, sharing)
+
+
+def _at_least_zero(amounts: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(0, amount) for name, amount in amounts.items()}
 
 
 def _extended(cloud: Cloud, machine: MachineType, sharing: Sharing) -> dict[str, int]:
