@@ -3,10 +3,10 @@
 Sizes are bytes. `memory` is what the cloud or the vendor states, `usable_memory` what a process finds: plans
 rest on the latter, because an engine takes its share of what it finds.
 
-Sources: stated sizes are those of EC2's DescribeInstanceTypes, and of the vendor where EC2 has no such device.
-Usable sizes of NVIDIA's cards are the smallest total that PyTorch's out-of-memory messages name for them;
-where nothing of the kind could be read, the vendor's GB are taken as 10^9 bytes, the smaller reading. CUDA
-versions are the first whose compiler knows the compute capability (CUDA release notes).
+Sources: stated sizes are those of EC2's DescribeInstanceTypes, and of the vendor where EC2 has no such
+device. Usable sizes of NVIDIA's cards are the smallest total that PyTorch's out-of-memory messages name for
+them; where nothing of the kind could be read, the vendor's GB are taken as 10^9 bytes, the smaller reading.
+CUDA versions are the first whose compiler knows the compute capability (CUDA release notes).
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ def _unlisted(usable_mib: int, *profiles: tuple[str, int, int, bool]) -> Mapping
     )
 
 
-# Names and counts: NVIDIA/mig-parted, config-default.yaml. What GKE takes: GoogleCloudPlatform/cluster-autoscaler,
-# machinetypes. Sizes in MiB: NVIDIA/go-nvml's fixtures for A100, a published `nvidia-smi mig -lgip` for H100.
+# Names and counts: NVIDIA/mig-parted, config-default.yaml. What GKE takes: GoogleCloudPlatform/
+# cluster-autoscaler, machinetypes. Sizes in MiB: NVIDIA/go-nvml's fixtures for A100, a published
+# `nvidia-smi mig -lgip` for H100.
 _A100_40_MIG: Final = _profiles(
     ("1g.5gb", 4864, 7, True),
     ("1g.10gb", 9856, 4, False),
@@ -139,7 +140,8 @@ _H100_80_MIG: Final = _profiles(
     ("2g.20gb", 20090, 3, True),
     ("3g.40gb", 40448, 2, True),
     ("4g.40gb", 40448, 1, False),
-) | _unlisted(81008, ("7g.80gb", 8, 1, True))
+    ("7g.80gb", 72907, 1, True),  # not in that listing: nine tenths of the card
+)
 _H200_MIG: Final = _unlisted(
     143073,
     ("1g.18gb", 1, 7, True),
@@ -280,7 +282,7 @@ _ALL: Final = (
     _neuron("Inferentia2", 32, "Inferentia2"),
     _neuron("Trainium", 32, "Trainium"),
     _neuron("Trainium2", 96, "Trainium2"),
-    # Neither cloud has the following; memory as the vendors publish it, with nothing here to check it against.
+    # Neither cloud has the following; memory as the vendors publish it, nothing here can check it.
     Accelerator(
         name="Ascend-910B",
         vendor="Huawei",

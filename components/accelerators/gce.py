@@ -1,7 +1,7 @@
 """Google Compute Engine machine types: those with accelerators, and those that a system pool uses.
 
-Source: GoogleCloudPlatform/cluster-autoscaler (GKE's own), pkg/cloudprovider/gke/machinetypes, of August 2026.
-No package that the tests can use has this data; what the tests hold it against are the names' own numbers.
+Source: GoogleCloudPlatform/cluster-autoscaler, GKE's own, pkg/cloudprovider/gke/machinetypes, August 2026. No
+package that the tests can use has this data; what they hold it against are the numbers in the names.
 """
 
 from __future__ import annotations

@@ -86,8 +86,9 @@ def gke_memory(stated: int) -> int:
 def gke_boot_disk(disk: int) -> int:
     """Bytes for pods of a boot disk with Container-Optimized OS.
 
-    The system's share: gce_reserved.go, CalculateOSReservedEphemeralStorage; what GKE reserves on top, the
-    smaller of half the disk and 6 GiB + 35 %, 100 GiB at most: reserved.go, PredictKubeReservedEphemeralStorage.
+    The system's share: gce_reserved.go, CalculateOSReservedEphemeralStorage. What GKE reserves on top, the
+    smaller of half the disk and 6 GiB + 35 %, 100 GiB at most: reserved.go,
+    PredictKubeReservedEphemeralStorage.
     """
     system = math.ceil(disk * 0.015635) + math.ceil(4.148 * GIB) + min(100 * MIB, math.ceil(disk * 0.001))
     size = disk // GIB
@@ -99,8 +100,8 @@ def gke_boot_disk(disk: int) -> int:
 def gke_local_ssds(count: int, size: int) -> int:
     """Bytes for pods of local SSDs that hold their files, each of `size` bytes.
 
-    Reserved: 50, 75 or 100 GiB for one, two or more (reserved.go). The file system takes up to 7 GiB of a disk
-    with few disks and less than 4 GiB with more than eight (measured: gce_reserved.go).
+    Reserved: 50, 75 or 100 GiB for one, two or more (reserved.go). The file system takes up to 7 GiB of each
+    disk where they are few, and less than 4 GiB where there are more than eight (measured: gce_reserved.go).
     """
     capacity = count * (size - (7 if count <= 8 else 4) * GIB)
     reserved = {1: 50, 2: 75}.get(count, 100) * GIB

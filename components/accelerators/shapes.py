@@ -20,7 +20,7 @@ ACCELERATOR_LABEL: Final = "autoglm-platform/accelerator"
 """Name in the catalogue, on nodes of either cloud; pools carry it because their settings do."""
 MIN_TIME_SLICES: Final = 2
 MAX_TIME_SLICES: Final = 48
-"""`maxSharedClientsPerGpu` of GKE (GoogleCloudPlatform/cluster-autoscaler, gpu.go); kept to on EKS as well."""
+"""`maxSharedClientsPerGpu` of GKE (GoogleCloudPlatform/cluster-autoscaler, gpu.go); held to on EKS too."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _mig_problems(cloud: Cloud, card: Accelerator, profile: str | None) -> list[
 
 
 def _profile(card: Accelerator, sharing: Sharing) -> MigProfile:
-    if sharing.profile not in card.mig_profiles:
+    if sharing.profile is None or sharing.profile not in card.mig_profiles:
         raise ValueError(f"{sharing.profile!r}: {card.name} has no such profile; ask sharing_problems first")
     return card.mig_profiles[sharing.profile]
 
