@@ -16,15 +16,15 @@ class ImageBuild(FrozenModel):
     """Builds our own apps with the Docker of the machine that runs `pulumi up`, and pushes them.
 
     The registry's password comes from that machine's Docker credential helper (for Amazon ECR
-    `docker-credential-ecr-login`, for Artifact Registry `gcloud auth configure-docker`); it is never part of the
-    settings or of the state.
+    `docker-credential-ecr-login`, for Artifact Registry `gcloud auth configure-docker`); it is never part of
+    the settings or of the state.
     """
 
     apps: Annotated[tuple[Literal["weights"], ...], Field(min_length=1)] = ("weights",)
     """Which apps, by the name that they have in `references`."""
     base: Annotated[str, Field(pattern=PINNED)]
-    """Image that they build on, by digest: one with Python 3.11 or newer as `python3` and pip, and no compilers,
-    e.g. `python:3.13-slim-trixie@sha256:…`."""
+    """Image that they build on, by digest: one with Python 3.11, which the apps' requirements are locked for,
+    as `python3` with pip, and no compilers, e.g. `python:3.11-slim-bookworm@sha256:…`."""
     platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
     """What the nodes are that run them."""
 
@@ -37,4 +37,5 @@ class RegistryRepositories(FrozenModel):
     namespace: DnsLabel = "autoglm"
     """First part of the repositories' names on ECR; name of the repository on Artifact Registry."""
     untagged_days: PositiveInt = 14
-    """When an image without a tag is deleted. Tagged ones stay: a digest that is pinned somewhere must remain."""
+    """When an image without a tag is deleted. Tagged ones stay: a digest that is pinned somewhere must
+    remain."""

@@ -1,1 +1,1 @@
-"""The way in from outside the cluster: a network load balancer, internal unless the settings say otherwise."""
+"""The way in from outside the cluster: a network load balancer, internal unless settings say otherwise."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from components.common.cidr import Cidr
+from components.common.cidr import Ipv4Cidr
 from components.common.names import DnsLabel
 from components.common.schema import FrozenModel
 
@@ -40,21 +40,22 @@ class Entry(FrozenModel):
     """How clients outside the cluster reach the first model."""
 
     exposure: Literal["internal", "public"] = "internal"
-    """`internal`: an address of the cluster's network. `public`: an address on the Internet, for `sourceRanges`
-    only."""
+    """`internal`: an address of the cluster's network. `public`: an address on the Internet, for
+    `sourceRanges` only."""
     hostname: Annotated[str, Field(pattern=HOSTNAME, max_length=253)]
-    """Name that clients call, e.g. `autoglm.example.com`: the certificate is for it, and a DNS record of yours
-    points from it to the stack's output `loadBalancer`."""
+    """Name that clients call, e.g. `autoglm.example.com`: the certificate is for it, and a DNS record of
+    yours points from it to the stack's output `loadBalancer`."""
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 443
     """TCP port that clients call."""
-    source_ranges: tuple[Cidr, ...] = ()
-    """Networks of the clients. Internal: without any, the cluster's network and those connected to it. Public:
-    required, and never everyone. Pods are no clients from outside: they call the model's Service, if their
-    namespace is trusted."""
+    source_ranges: tuple[Ipv4Cidr, ...] = ()
+    """Networks of the clients. Internal: without any, the cluster's network and those connected to it.
+    Public: required, and never everyone. Pods are no clients from outside: they call the model's Service, if
+    their namespace is trusted."""
     tls: Annotated[AcmTls | SecretTls, Field(discriminator="kind")]
     """Where TLS ends. There is no entry without TLS: requests are screenshots."""
 
     @property
     def server_secret(self) -> str | None:
-        """Secret with the certificate that the model servers answer with; None where they speak plain HTTP."""
+        """Secret with the certificate that the model servers answer with; None where they speak plain
+        HTTP."""
         return self.tls.secret if isinstance(self.tls, SecretTls) else self.tls.server_secret

@@ -1,1 +1,1 @@
-"""Buckets for published models and for the audit trail: versioned, encrypted with keys of their own, private."""
+"""Buckets for published models and the audit trail: versioned, encrypted with their own keys, private."""

@@ -11,6 +11,8 @@ from components.common.schema import FrozenModel, PositiveInt
 SHORTEST_RETENTION_DAYS: Final = 200
 """Six calendar months are up to 184 days; the rest is for reading what happened after they are over."""
 
+RetentionDays = Annotated[PositiveInt, Field(json_schema_extra={"minimum": SHORTEST_RETENTION_DAYS})]
+
 
 class ModelBucket(FrozenModel):
     """Where published models lie, each under a prefix of its own; the fetch Jobs read from it."""
@@ -20,14 +22,14 @@ class ModelBucket(FrozenModel):
 
 
 class AuditBucket(FrozenModel):
-    """Where the audit trail ends up. With `dataProtection: protected` nobody can delete or change what is in it
-    before its retention is over."""
+    """Where the audit trail ends up. With `dataProtection: protected` nobody can delete or change what is in
+    it before its retention is over."""
 
-    retention_days: Annotated[PositiveInt, Field(json_schema_extra={"minimum": SHORTEST_RETENTION_DAYS})] = 400
+    retention_days: RetentionDays = 400
     """How long each object is kept, 200 days at least."""
     lock_mode: Literal["compliance", "governance"] = "compliance"
-    """`compliance`: not even the account's root can shorten the retention. `governance`: on Amazon S3 nobody can
-    while the bucket's policy stands; on Google Cloud the retention policy is not locked, so that an
+    """`compliance`: not even the account's root can shorten the retention. `governance`: on Amazon S3 nobody
+    can while the bucket's policy stands; on Google Cloud the retention policy is not locked, so that an
     administrator of the bucket can."""
     expire_after_days: PositiveInt | None = None
     """When objects are deleted; without it, never. More than `retentionDays`."""
