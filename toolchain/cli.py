@@ -22,7 +22,7 @@ from toolchain import debian, example, golang, paths, pulumi_home, python_env
 from toolchain.errors import ToolchainError
 from toolchain.process import run_logged
 from toolchain.progress import format_seconds, note, step
-from toolchain.stack import Stack, write_env_file
+from toolchain.stack import Preview, Stack, write_env_file
 from toolchain.tasks import parallel
 
 DEV: Final = "dev"
@@ -68,8 +68,15 @@ def _parser() -> argparse.ArgumentParser:
         help="add a simulated node, such as '8xH100'",
     )
     command("down", down, "destroy stack dev and remove the embedded cluster from the host")
-    command("preview", preview, "plan a stack through the policy pack; needs no credentials").add_argument(
-        "--stack", default=DEV
+    planned = command("preview", preview, "plan a stack through the policy pack; needs no credentials")
+    planned.add_argument("--stack", default=DEV)
+    planned.add_argument(
+        "--summary",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="write the summary there, too: as text (.txt), Markdown (.md) or JSON (.json)",
     )
     command("engine", lambda _: _engine(), "the Pulumi engine and its plugins")
     cluster = command("cluster", _cluster, "the embedded cluster alone")
@@ -181,7 +188,24 @@ def preview(arguments: argparse.Namespace) -> None:
     write_env_file()
     stack = Stack(arguments.stack, own_backend=False)
     stack.ensure()
-    stack.run("preview")
+    planned = stack.preview()
+    summarized = _summarize(arguments.stack, planned, arguments.summary)
+    # The engine's own status; the summary's only if nothing else is wrong.
+    if status := planned.status or summarized:
+        raise SystemExit(status)
+
+
+def _summarize(stack: str, planned: Preview, files: Sequence[Path]) -> int:
+    """Print what a reviewer wants to know; gives the exit status of the program that knows stacks."""
+    outputs = [argument for file in files for argument in ("--output", str(file.absolute()))]
+    print(flush=True)
+    return subprocess.run(
+        [paths.VENV / "bin" / "python", "-m", "stacks.summary", "--stack", stack, *outputs],
+        cwd=paths.ROOT,
+        input="".join(planned.events),
+        text=True,
+        check=False,
+    ).returncode
 
 
 def _engine() -> None:

@@ -14,13 +14,16 @@ import secrets
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from toolchain import paths
 from toolchain.cluster import state as cluster_state
 from toolchain.errors import ToolchainError
+from toolchain.event_log import EventLog
 from toolchain.progress import note
 
 PROJECT_FILE: Final = paths.ROOT / "Pulumi.yaml"
@@ -29,6 +32,9 @@ CONFIG: Final = paths.TOOLCHAIN / "config"
 
 POLICIES: Final = paths.ROOT / "policies"
 LEVELS: Final = POLICIES / "levels"
+
+_CLOUD_PREFIXES: Final = ("AWS_", "CLOUDSDK_", "GCLOUD_", "GCP_", "GOOGLE_", "DOCKER_")
+"""Of environment variables that the clouds' SDKs and command lines read."""
 
 _SECRETS_KEYS: Final = re.compile(r"^(?:encryptionsalt|encryptedkey|secretsprovider):.*\n?", re.MULTILINE)
 
@@ -85,6 +91,29 @@ def write_env_file() -> Path:
             lines.append(f"export {name}={shlex.quote(value)}")
     paths.ENV_FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return paths.ENV_FILE
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A plan that has ended."""
+
+    status: int
+    """Exit status of the engine."""
+    events: tuple[str, ...]
+    """Its event log, line by line, without lines for debugging."""
+
+
+def _without_clouds(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without anybody's cloud account: a plan must come out the same on every machine.
+
+    Only for state of this checkout. A team's may lie in a bucket, which the engine needs credentials for.
+    """
+    return {key: value for key, value in environment.items() if not key.startswith(_CLOUD_PREFIXES)}
+
+
+def _display() -> tuple[str, ...]:
+    """Options of the engine's display: a log gets one line for each resource, no dots and no colours."""
+    return () if sys.stdout.isatty() else ("--non-interactive", "--suppress-progress", "--color", "never")
 
 
 class Stack:
@@ -172,18 +201,29 @@ class Stack:
 
         :raises ToolchainError: it failed; the engine has said why.
         """
+        status = self._run(arguments, self._env)
+        if status != 0:
+            raise ToolchainError(f"`pulumi {arguments[0]}` on stack {self.name} failed with status {status}")
+
+    def preview(self) -> Preview:
+        """Plan the stack, the engine's output on the terminal, and give what it tells of the plan."""
+        environment = _without_clouds(self._env) if self._local else self._env
+        # The flag belongs to the engine's commands for programs such as its Automation API.
+        environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
+        with EventLog() as log:
+            status = self._run(("preview", *_display(), "--event-log", str(log.path)), environment)
+        return Preview(status, log.lines)
+
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         command = [str(paths.BIN / "pulumi"), *arguments, "--stack", self.name]
         if self._local:
             command += ["--config-file", str(self.copy)]
-        child = subprocess.Popen(command, cwd=paths.ROOT, env=self._env)
+        child = subprocess.Popen(command, cwd=paths.ROOT, env=environment)
         while True:
             try:
-                status = child.wait()
-                break
+                return child.wait()
             except KeyboardInterrupt:
                 child.send_signal(signal.SIGINT)  # the engine finishes what is under way and frees its lock
-        if status != 0:
-            raise ToolchainError(f"`pulumi {arguments[0]}` on stack {self.name} failed with status {status}")
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs."""

@@ -1,0 +1,57 @@
+"""Accelerators that the node pools of a plan bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from components.accelerators.shapes import NodePoolShape
+
+
+@dataclass(frozen=True)
+class AcceleratorPool:
+    """A node pool with accelerators."""
+
+    pool: str
+    accelerator: str
+    """Name in the catalogue."""
+    machine_type: str
+    min_nodes: int
+    max_nodes: int
+    unit: str
+    """What a pod asks for: the resource's name."""
+    per_node: int
+    """Units of a node, after partitioning or time-slicing."""
+    sharing: str
+    zones: tuple[str, ...]
+
+    @property
+    def least(self) -> int:
+        """Units at the pool's smallest size."""
+        return self.min_nodes * self.per_node
+
+    @property
+    def most(self) -> int:
+        """Units at the pool's largest size."""
+        return self.max_nodes * self.per_node
+
+
+def accelerator_pools(shapes: Iterable[tuple[NodePoolShape, str]]) -> tuple[AcceleratorPool, ...]:
+    """The pools that have accelerators; each shape comes with how its accelerators are shared."""
+    return tuple(
+        AcceleratorPool(
+            pool=shape.name,
+            accelerator=shape.accelerator,
+            machine_type=shape.machine_type,
+            min_nodes=shape.min_nodes,
+            max_nodes=shape.max_nodes,
+            unit=unit,
+            per_node=count,
+            sharing=sharing,
+            zones=shape.zones,
+        )
+        for shape, sharing in shapes
+        if shape.accelerator is not None
+        for unit, count in shape.allocatable.items()
+        if "/" in unit
+    )

@@ -1,0 +1,59 @@
+"""The policy pack's verdict on a preview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from stacks.summary.events import Preview, Violation
+
+EXEMPTION: Final = "exemption"
+"""Policy of the pack that reports exemptions in use."""
+
+
+@dataclass(frozen=True)
+class RuleVerdict:
+    """What one rule found."""
+
+    rule: str
+    passed: int
+    """Resources that it found nothing wrong with; 1 or 0 for a rule on the stack as a whole."""
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the packs found."""
+
+    packs: Mapping[str, str]
+    """Version by name; empty if no pack ran."""
+    rules: tuple[RuleVerdict, ...]
+    """Those with violations first."""
+    exemptions: tuple[Violation, ...]
+    """Resources that a rule leaves out, with reason and end."""
+    advisories: tuple[Violation, ...]
+    """Findings that do not block, among them rules that could not run."""
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Everything that blocks the update."""
+        return tuple(found for rule in self.rules for found in rule.violations)
+
+
+def verdict(preview: Preview) -> Verdict:
+    """The verdict by rule."""
+    blocking = [found for found in preview.violations if found.mandatory]
+    others = [found for found in preview.violations if not found.mandatory]
+    names = sorted({*preview.passed, *(found.rule for found in blocking)} - {EXEMPTION})
+    rules = [RuleVerdict(name, preview.passed.get(name, 0), _of(blocking, name)) for name in names]
+    return Verdict(
+        packs=preview.packs,
+        rules=tuple(sorted(rules, key=lambda one: (not one.violations, one.rule))),
+        exemptions=_of(others, EXEMPTION),
+        advisories=tuple(found for found in others if found.rule != EXEMPTION),
+    )
+
+
+def _of(violations: Sequence[Violation], rule: str) -> tuple[Violation, ...]:
+    return tuple(found for found in violations if found.rule == rule)

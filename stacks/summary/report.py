@@ -1,0 +1,95 @@
+"""The summary as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from components.accelerators.shapes import NodePoolShape
+from components.eks.settings import EksCluster
+from components.gke.settings import GkeCluster
+from stacks.images import resolve_images
+from stacks.load import load_settings
+from stacks.plan import PlatformPlan, plan_platform
+from stacks.problems import SettingsError
+from stacks.settings import Settings
+from stacks.summary.accelerators import AcceleratorPool, accelerator_pools
+from stacks.summary.changes import Changes, changes
+from stacks.summary.events import Preview
+from stacks.summary.exposure import Exposure, exposures
+from stacks.summary.images import Image, images
+from stacks.summary.policies import Verdict, verdict
+from stacks.versions import load_versions
+
+PROJECT: Final = "autoglm-platform"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a reviewer wants to know."""
+
+    stack: str
+    complete: bool
+    """Whether the engine came to the end of its preview without an error."""
+    errors: tuple[str, ...]
+    changes: Changes
+    accelerators: tuple[AcceleratorPool, ...]
+    images: tuple[Image, ...]
+    exposures: tuple[Exposure, ...]
+    verdict: Verdict
+
+
+def summarize(stack: str, preview: Preview, root: Path) -> Summary:
+    """The summary of a preview; settings that were refused leave out what only a plan knows."""
+    plan = plan_of(stack, preview.config, root)
+    return Summary(
+        stack=stack,
+        complete=preview.complete,
+        errors=preview.errors,
+        changes=changes(preview.resources),
+        accelerators=accelerator_pools(_shapes(plan)) if plan else (),
+        images=images(preview.resources),
+        exposures=exposures(preview.resources),
+        verdict=verdict(preview),
+    )
+
+
+def plan_of(stack: str, config: Mapping[str, str], root: Path) -> PlatformPlan | None:
+    """The plan of a stack's configuration as the engine reports it; None if its settings are refused."""
+    prefix = f"{PROJECT}:"
+    raw = {key.removeprefix(prefix): _parsed(text) for key, text in config.items() if key.startswith(prefix)}
+    file = f"Pulumi.{stack}.yaml"
+    try:
+        settings = load_settings(raw, file)
+        references, problems = resolve_images(settings.images, root)
+        if problems:
+            return None
+        return plan_platform(settings, load_versions(root), references, stack, file)
+    except SettingsError:
+        return None  # the program has told every problem, and the engine shows them
+
+
+def _parsed(text: str) -> Any:
+    """Structured values are reported as JSON, everything else as text."""
+    return json.loads(text) if text[:1] in ("{", "[") else text
+
+
+def _shapes(plan: PlatformPlan) -> list[tuple[NodePoolShape, str]]:
+    sharing = _sharing(plan.settings)
+    return [(shape, sharing.get(shape.name, "exclusive")) for shape in plan.cluster.pools]
+
+
+def _sharing(settings: Settings) -> dict[str, str]:
+    """How each pool's accelerators are shared, in words."""
+    cluster = settings.cluster
+    if not isinstance(cluster, EksCluster | GkeCluster):
+        return {}
+    words = {}
+    for pool in cluster.node_pools:
+        given = pool.sharing.model_dump(by_alias=False)
+        kind = given.pop("kind")
+        words[pool.name] = " ".join([kind, *(f"{key} {value}" for key, value in given.items())])
+    return words

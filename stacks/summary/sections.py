@@ -1,0 +1,146 @@
+"""The summary as titled tables, the same for terminals and pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stacks.summary.events import OPERATIONS, Violation
+from stacks.summary.images import Image
+from stacks.summary.policies import Verdict
+from stacks.summary.report import Summary
+
+Cell = str | int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows below a heading."""
+
+    heading: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    secondary: bool = False
+    """Whether few will read all of it: it is folded or crowded."""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One subject."""
+
+    title: str
+    text: tuple[str, ...]
+    """Sentences."""
+    tables: tuple[Table, ...] = ()
+
+
+def sections(summary: Summary) -> list[Section]:
+    """All subjects, the verdict last: there a terminal stops."""
+    parts = [_changes(summary)]
+    if summary.accelerators:
+        parts.append(_accelerators(summary))
+    if summary.images:
+        parts.append(_images(summary.images))
+    if summary.exposures:
+        parts.append(_exposure(summary))
+    parts.append(_policies(summary.verdict))
+    parts.append(Section("Verdict", tuple(_verdict(summary))))
+    return parts
+
+
+def _changes(summary: Summary) -> Section:
+    changes = summary.changes
+    used = [one for one in OPERATIONS if changes.total(one)]
+    counted = ", ".join(f"{changes.total(one)} to {one}" for one in used) or "nothing changes"
+    kinds = tuple((kind.kind, *(kind.counts.get(one, 0) or "" for one in used)) for kind in changes.kinds)
+    text = [f"{counted}; {changes.unchanged} unchanged."]
+    if changes.disruptive:
+        text.append("Taken away or made anew: " + ", ".join(changes.disruptive) + ".")
+    return Section("Resources", tuple(text), (Table(("kind", *used), kinds),) if kinds else ())
+
+
+def _accelerators(summary: Summary) -> Section:
+    rows = tuple(
+        (
+            pool.pool,
+            pool.accelerator,
+            pool.machine_type,
+            _range(pool.min_nodes, pool.max_nodes),
+            f"{_range(pool.least, pool.most)} {pool.unit}",
+            pool.sharing,
+            ", ".join(pool.zones),
+        )
+        for pool in summary.accelerators
+    )
+    heading = ("pool", "accelerator", "machine type", "nodes", "schedulable", "sharing", "zones")
+    return Section("Accelerators", (), (Table(heading, rows),))
+
+
+def _images(images: Sequence[Image]) -> Section:
+    rows = tuple((", ".join(image.workloads), _pin(image), image.reference) for image in images)
+    text = ["Charts: none."]
+    if any(image.placeholder for image in images):
+        text.append("Digests of zeros are examples: `pulumi up` refuses them.")
+    return Section("Images", tuple(text), (Table(("workloads", "pinned", "reference"), rows),))
+
+
+def _pin(image: Image) -> str:
+    if not image.pinned:
+        return "NO DIGEST"
+    return "example" if image.placeholder else "by digest"
+
+
+def _exposure(summary: Summary) -> Section:
+    rows = tuple(
+        (
+            way.what,
+            way.reach.upper() if way.reach != "internal" else way.reach,
+            ", ".join(way.ports),
+            ", ".join(way.sources) or "—",
+        )
+        for way in summary.exposures
+    )
+    return Section("Exposure", (), (Table(("way in", "reach", "ports", "sources"), rows),))
+
+
+def _policies(verdict: Verdict) -> Section:
+    if not verdict.packs and not verdict.rules:
+        return Section("Policies", ("No policy pack ran.",))
+    packs = ", ".join(f"{name} {version}" for name, version in sorted(verdict.packs.items()))
+    broken = sum(bool(rule.violations) for rule in verdict.rules)
+    text = (
+        f"{packs or 'The pack'}: {len(verdict.rules) - broken} rules passed, {broken} violated, "
+        f"{len(verdict.exemptions)} exemptions, {len(verdict.advisories)} advisories.",
+    )
+    by_rule = tuple((rule.rule, rule.passed, len(rule.violations)) for rule in verdict.rules)
+    tables = [Table(("rule", "resources passed", "violations"), by_rule, secondary=True, title="By rule")]
+    for title, found in (
+        ("Violations", verdict.violations),
+        ("Exemptions", verdict.exemptions),
+        ("Advisories", verdict.advisories),
+    ):
+        if found:
+            tables.append(
+                Table(("rule", "severity", "resource", "what and fix"), tuple(_rows(found)), title=title)
+            )
+    return Section("Policies", text, tuple(tables))
+
+
+def _rows(violations: Iterable[Violation]) -> Iterator[tuple[Cell, ...]]:
+    for found in violations:
+        yield found.rule, found.severity, found.resource or "stack", found.message
+
+
+def _verdict(summary: Summary) -> Iterator[str]:
+    violations = len(summary.verdict.violations)
+    if violations:
+        yield f"Refused by policy: {violations} {'violation' if violations == 1 else 'violations'}."
+    elif summary.complete:
+        yield "The preview is complete and no policy refuses it."
+    if not summary.complete and not violations:
+        yield "The preview failed; what is listed is as far as it got."
+    yield from (f"Error: {error}" for error in summary.errors if error != "preview failed")
+
+
+def _range(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least}–{most}"
