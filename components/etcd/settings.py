@@ -23,8 +23,8 @@ class MemberResources(FrozenModel):
     cpu: Millicores = 1000
     """CPU that is set aside for it."""
     cpu_limit: Millicores | None = None
-    """CPU that it may use at most; without it, `cpu`. A member that is throttled misses heartbeats, so where little
-    is set aside, the limit should be higher."""
+    """CPU that it may use at most; without it, `cpu`. A member that is throttled misses heartbeats, so where
+    little is set aside, the limit should be higher."""
     memory: Bytes = 4 * GIB
     """Memory; holds the whole database and its index, so more than `backendQuota`."""
     ephemeral_storage: Bytes = 256 * MIB
@@ -48,8 +48,8 @@ class MemberStorage(FrozenModel):
     size: Bytes = 16 * GIB
     """Capacity: the database, its copy while it is defragmented, and 1 GiB of write-ahead log."""
     storage_class: DnsLabel | None = None
-    """Storage class; without it, the cluster's default. Every write waits for this disk: local NVMe, not a network
-    file system."""
+    """Storage class; without it, the cluster's default. Every write waits for this disk: local NVMe, not a
+    network file system."""
 
 
 class Election(FrozenModel):
@@ -58,8 +58,8 @@ class Election(FrozenModel):
     heartbeat_milliseconds: Annotated[int, Field(strict=True, ge=10)] = 100
     """Between heartbeats of the leader: about the longest round trip between two members."""
     timeout_milliseconds: Annotated[int, Field(strict=True, ge=50, le=50_000)] = 1000
-    """Without a heartbeat for this long (at most twice as long), followers elect a new leader: at least ten round
-    trips, and five to fifty heartbeats. etcd takes no more than 50000."""
+    """Without a heartbeat for this long (at most twice as long), followers elect a new leader: at least ten
+    round trips, and five to fifty heartbeats. etcd takes no more than 50000."""
 
 
 class Compaction(FrozenModel):
@@ -79,7 +79,8 @@ class Snapshots(FrozenModel):
     schedule: CronSchedule = "17 */6 * * *"
     """When one is taken."""
     keep: Annotated[int, Field(strict=True, ge=2)] = 28
-    """How many are kept, the newest ones: at least two, so that one that turns out bad is not the only one."""
+    """How many are kept, the newest ones: at least two, so that one that turns out bad is not the only
+    one."""
     size: Bytes = 32 * GIB
     """Capacity of the volume."""
     storage_class: DnsLabel | None = None
@@ -130,7 +131,8 @@ class CertManagerCertificates(FrozenModel):
 class SecretCertificates(FrozenModel):
     """Secrets with certificates that somebody else issues and renews: `tls.crt`, `tls.key`, `ca.crt` in each.
 
-    Their names are those that cert-manager would write: `<name>-server`, `<name>-peer`, `<name>-client-<client>`.
+    Their names are those that cert-manager would write: `<name>-server`, `<name>-peer`,
+    `<name>-client-<client>`.
     """
 
     kind: Literal["secrets"]
@@ -144,8 +146,8 @@ class EtcdSettings(FrozenModel):
     members: PositiveInt = 3
     """3 or 5. An even number survives no more failures than one member less."""
     anti_affinity: Literal["required", "preferred"] = "required"
-    """`required`: never two members on one node. `preferred` is for a cluster with fewer nodes than members: there a
-    lost node can take the quorum with it."""
+    """`required`: never two members on one node. `preferred` is for a cluster with fewer nodes than members:
+    there a lost node can take the quorum with it."""
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """Labels of the nodes that qualify."""
     resources: MemberResources = Field(default_factory=MemberResources)
@@ -160,8 +162,8 @@ class EtcdSettings(FrozenModel):
     """History of the keys."""
     corruption_check_minutes: PositiveInt = 240
     """Between comparisons of all members' data."""
-    certificates: Annotated[CertManagerCertificates | SecretCertificates, Field(discriminator="kind")] = Field(
-        default_factory=lambda: CertManagerCertificates(kind="cert-manager")
+    certificates: Annotated[CertManagerCertificates | SecretCertificates, Field(discriminator="kind")] = (
+        Field(default_factory=lambda: CertManagerCertificates(kind="cert-manager"))
     )
     """Where the certificates of members and clients come from."""
     clients: tuple[EtcdClient, ...] = ()

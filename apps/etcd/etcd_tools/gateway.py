@@ -1,0 +1,126 @@
+"""etcd's JSON gateway: the gRPC API over HTTPS, as etcd itself serves it at /v3.
+
+The dozen unary calls that are needed here take no library: there is no maintained Python client of etcd that
+could do without one of its own for every release of grpcio and protobuf. Certificates are read anew for each
+connection, so a renewed one is used without a restart.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from etcd_tools.errors import ApiError, Unreachable
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Certificate of a client and the authority of the servers: `tls.crt`, `tls.key` and `ca.crt` of a
+    Secret."""
+
+    directory: Path
+
+    @property
+    def certificate(self) -> Path:
+        return self.directory / "tls.crt"
+
+    @property
+    def key(self) -> Path:
+        return self.directory / "tls.key"
+
+    @property
+    def authority(self) -> Path:
+        return self.directory / "ca.crt"
+
+    def context(self) -> ssl.SSLContext:
+        """For one connection; raises OSError where a file cannot be used."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One member's API."""
+
+    endpoint: str
+    """`https://host:port`."""
+    credentials: Credentials
+    timeout: float = 5.0
+    """Seconds until a call without answer is given up."""
+
+    def call(self, method: str, body: Mapping[str, Any] | None = None, timeout: float | None = None) -> Json:
+        """The answer of `/v3/<method>`.
+
+        :raises Unreachable: no connection, or no answer in time; whether a write took place is then unknown.
+        :raises ApiError: etcd's own error.
+        """
+        address = urlsplit(self.endpoint)
+        seconds = self.timeout if timeout is None else timeout
+        try:
+            connection = http.client.HTTPSConnection(
+                address.hostname or "",
+                address.port or 2379,
+                timeout=seconds,
+                context=self.credentials.context(),
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise Unreachable(
+                str(self.credentials.directory), f"certificate cannot be used: {error}"
+            ) from error
+        try:
+            connection.request("POST", f"/v3/{method}", json.dumps(body or {}))
+            response = connection.getresponse()
+            text = response.read()
+        except (ConnectionRefusedError, socket.gaierror) as error:
+            raise Unreachable(self.endpoint, f"nobody listens there ({error})", refused=True) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(
+                self.endpoint, f"no answer to {method} within {seconds:g} s ({error})"
+            ) from error
+        finally:
+            connection.close()
+        return _answer(self.endpoint, text)
+
+
+def _answer(endpoint: str, text: bytes) -> Json:
+    try:
+        # Streaming methods answer with a line for each message; the first one is all that is asked for here.
+        answer = json.loads(text.splitlines()[0]) if text else {}
+    except (ValueError, IndexError) as error:
+        raise ApiError(endpoint, 2, f"not JSON: {text[:200]!r}") from error
+    if "error" in answer and isinstance(answer["error"], dict):
+        answer = answer["error"] | {"error": answer["error"].get("message", "")}
+    if "error" in answer:
+        message = str(answer.get("message") or answer["error"])
+        raise ApiError(endpoint, int(answer.get("code") or answer.get("grpc_code") or 2), message)
+    result = answer.get("result", answer)
+    return result if isinstance(result, dict) else {}
+
+
+def encoded(text: str | bytes) -> str:
+    """A key or value as the gateway takes it."""
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def decoded(text: str | None) -> str:
+    """A key or value of an answer."""
+    return base64.b64decode(text or "").decode()
+
+
+def prefix_end(prefix: str) -> str:
+    """First key after all keys that begin with the prefix, encoded: `range_end` of a range request."""
+    raw = bytearray(prefix.encode())
+    raw[-1] += 1
+    return encoded(bytes(raw))
