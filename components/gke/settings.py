@@ -64,7 +64,7 @@ FilestoreTier: TypeAlias = Literal["standard", "premium", "zonal", "enterprise"]
 DiskType: TypeAlias = Literal["pd-standard", "pd-balanced", "pd-ssd", "hyperdisk-balanced"]
 
 
-class Nat(FrozenModel):
+class GkeNat(FrozenModel):
     """Cloud NAT, for the networks that the nodes must reach on the Internet, and no others."""
 
     destinations: Annotated[tuple[Ipv4Cidr, ...], Field(min_length=1)]
@@ -74,41 +74,35 @@ class Nat(FrozenModel):
 class GkeNetwork(FrozenModel):
     """The VPC of the cluster and its address ranges. None of them can be changed later."""
 
+    zones: Annotated[tuple[Zone, ...], Field(min_length=1)]
+    """Zones of the nodes, in the region, e.g. `europe-west4-a`; three for production."""
     cidr: Ipv4Cidr
-    """Block that node subnet, Filestore range and control plane range are planned in, /16 to /22."""
+    """Block that the ranges of nodes, Filestore and control plane are planned in, /16 to /20."""
     pod_cidr: Ipv4Cidr
     """Secondary range of the pods. Each node takes a block of twice its pods, rounded up to a power of 2."""
     service_cidr: Ipv4Cidr
     """Secondary range of the Services' virtual addresses, /16 to /27."""
     peer_cidrs: tuple[Ipv4Cidr, ...] = ()
     """Networks that this one is or will be connected to (VPN, peering): its ranges must not overlap them."""
-    nat: Nat | None = None
+    nat: GkeNat | None = None
     """Way to the Internet. Without it, nodes reach Google's APIs by private addresses and nothing else."""
     flow_log_sampling: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the packets' flows that are logged."""
 
 
-class AuthorizedNetwork(FrozenModel):
-    """A network whose hosts may talk to the Kubernetes API."""
+class GkeApiAccess(FrozenModel):
+    """Who reaches the Kubernetes API. The cluster's own nodes and pods always do."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63)]
-    """What the network is, for those who read the list."""
-    cidr: Ipv4Cidr
-    """Its addresses."""
-
-
-class ApiAccess(FrozenModel):
-    """Who reaches the Kubernetes API."""
-
-    endpoint: Literal["private", "public"] = "private"
-    """`private`: only by an address within the VPC. `public`: also by a public one."""
-    authorized_networks: Annotated[tuple[AuthorizedNetwork, ...], Field(min_length=1)]
-    """Networks that may connect, also to the private endpoint."""
+    private_cidrs: tuple[Ipv4Cidr, ...] = ()
+    """Ranges among `network.peerCidrs` that may reach the private endpoint, e.g. of a VPN or a CI runner."""
+    public_cidrs: tuple[Ipv4Cidr, ...] = ()
+    """Public ranges that may reach a public endpoint; without any there is no public endpoint.
+    All addresses are refused."""
     global_access: bool = False
     """Whether the private endpoint answers hosts in other regions."""
 
 
-class Maintenance(FrozenModel):
+class GkeMaintenance(FrozenModel):
     """When Google may upgrade the control plane and the nodes. GKE needs 48 hours in any 32 days."""
 
     start: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "01:00"
@@ -119,30 +113,19 @@ class Maintenance(FrozenModel):
     """Days on which it starts."""
 
 
-class Encryption(FrozenModel):
-    """Keys of the cluster in Cloud KMS: Secrets in etcd, boot disks and shared file systems."""
-
-    rotation_days: Annotated[int, Field(strict=True, ge=1, le=365)] = 90
-    """A new key version is made after so many days; 90 is the limit of CIS Google Cloud 1.10."""
-    protection_level: Literal["SOFTWARE", "HSM"] = "SOFTWARE"
-    """Where the keys are kept."""
-    administrators: Annotated[tuple[IamMember, ...], Field(min_length=1)]
-    """Who administers the keys. They may not use them: that is only for the service agents."""
-
-
-class OnDemand(FrozenModel):
+class GkeOnDemand(FrozenModel):
     """Machines at the regular price, as long as there are any."""
 
     kind: Literal["on-demand"]
 
 
-class Spot(FrozenModel):
+class GkeSpot(FrozenModel):
     """Spare machines at a discount, taken back with 30 seconds' notice."""
 
     kind: Literal["spot"]
 
 
-class Reservation(FrozenModel):
+class GkeReservation(FrozenModel):
     """Machines reserved beforehand; without a free one in it no node is made."""
 
     kind: Literal["reservation"]
@@ -150,7 +133,7 @@ class Reservation(FrozenModel):
     """Name of the reservation, in the cluster's project."""
 
 
-Capacity: TypeAlias = Annotated[OnDemand | Spot | Reservation, Field(discriminator="kind")]
+CapacitySource: TypeAlias = Annotated[GkeOnDemand | GkeSpot | GkeReservation, Field(discriminator="kind")]
 
 
 class Exclusive(FrozenModel):
@@ -163,7 +146,7 @@ class TimeSlicing(FrozenModel):
     """Containers take turns on a GPU. Nothing keeps them from each other's share of its memory."""
 
     kind: Literal["time-slicing"]
-    clients: Annotated[int, Field(strict=True, ge=2, le=48)]
+    replicas: Annotated[int, Field(strict=True, ge=2, le=48)]
     """Containers that share one GPU; GKE's limit is 48."""
 
 
@@ -178,15 +161,6 @@ class Mig(FrozenModel):
 Sharing: TypeAlias = Annotated[Exclusive | TimeSlicing | Mig, Field(discriminator="kind")]
 
 
-class Disk(FrozenModel):
-    """Boot disk of a node: system, images, and ephemeral storage unless local SSDs hold that."""
-
-    size: Bytes = 100 * GIB
-    """Capacity; whole GiB."""
-    type: DiskType = "pd-balanced"
-    """Kind of disk; machine types of the newest series take only Hyperdisk."""
-
-
 class Taint(FrozenModel):
     """Keeps pods off a node that do not tolerate it."""
 
@@ -198,7 +172,7 @@ class Taint(FrozenModel):
     """What happens to pods that do not tolerate it."""
 
 
-class Upgrade(FrozenModel):
+class GkeUpgrade(FrozenModel):
     """How many nodes a surge upgrade adds and takes at a time."""
 
     max_surge: NonNegativeInt
@@ -208,16 +182,16 @@ class Upgrade(FrozenModel):
 
 
 class GkeSystemPool(FrozenModel):
-    """Nodes of what every cluster runs: DNS, metrics, gateways; never models."""
+    """Untainted nodes for the cluster's own workloads and the platform's services."""
 
     machine_type: str = "e2-standard-4"
     """Machine type of Compute Engine."""
-    min_nodes: PositiveInt = 2
+    min_nodes: PositiveInt = 3
     """Fewest nodes, over all zones."""
     max_nodes: PositiveInt = 6
     """Most nodes, over all zones."""
-    disk: Disk = Field(default_factory=lambda: Disk.model_validate({}))
-    """Boot disk."""
+    disk: Bytes = 100 * GIB
+    """Boot disk: system, images, and pods' scratch space."""
 
 
 class GkeNodePool(FrozenModel):
@@ -233,33 +207,35 @@ class GkeNodePool(FrozenModel):
     """Most nodes. For a TPU slice of several hosts their number."""
     bounds: Literal["total", "zone"] = "total"
     """Whether `minNodes` and `maxNodes` count the nodes of all zones together or of each zone."""
-    zones: tuple[Zone, ...] | None = None
-    """Zones of its nodes, some of the cluster's; without it, all of them. A TPU slice has exactly one."""
-    capacity: Capacity = Field(default_factory=lambda: OnDemand(kind="on-demand"))
-    """How its machines are had."""
+    zones: tuple[Zone, ...] = ()
+    """Zones among `network.zones`; without any, all of them. A TPU slice of several hosts has exactly one."""
+    capacity: CapacitySource = GkeOnDemand(kind="on-demand")
+    """Where the machines come from."""
     gpus: PositiveInt | None = None
     """GPUs of each node; must be what the machine type has. Only N1 leaves a choice, and needs `gpu` too."""
     gpu: str | None = None
     """GPU to attach to an N1 machine, by its name in the accelerator catalogue, e.g. `T4`."""
-    driver: Literal["DEFAULT", "LATEST", "INSTALLATION_DISABLED"] = "LATEST"
-    """NVIDIA driver that GKE installs: that of its version's default, its newest, or none."""
-    sharing: Sharing = Field(default_factory=lambda: Exclusive(kind="exclusive"))
+    driver: Literal["DEFAULT", "LATEST", "INSTALLATION_DISABLED"] = "DEFAULT"
+    """NVIDIA driver that GKE installs: the default of its version, the newest it has, or none."""
+    sharing: Sharing = Exclusive(kind="exclusive")
     """How containers share a GPU."""
     topology: Annotated[str, Field(pattern=r"^[1-9][0-9]*(x[1-9][0-9]*){1,2}$", examples=["2x4"])] | None = (
         None
     )
     """Topology of a TPU slice: `2x4` for 8 chips in a plane, `2x2x2` for 8 in a cube."""
-    local_ssds: NonNegativeInt | None = None
-    """Local SSDs for ephemeral storage where the machine type leaves a choice; without it, what it comes with."""
-    disk: Disk = Field(default_factory=lambda: Disk.model_validate({}))
-    """Boot disk."""
+    local_ssds: PositiveInt | None = None
+    """Local SSDs of 375 GB that hold pods' scratch space, on machine types that do not bring their own."""
+    disk: Bytes = 200 * GIB
+    """Boot disk: system, images and, without local SSDs, pods' scratch space."""
+    disk_type: DiskType | None = None
+    """Kind of boot disk; without it, balanced: Hyperdisk where the machine type takes nothing else."""
     labels: dict[LabelKey, LabelText] = Field(default_factory=dict)
     """Labels of the nodes, beside those that GKE sets."""
     taints: tuple[Taint, ...] = ()
     """Taints of the nodes, beside those that GKE sets on nodes with accelerators."""
     fast_socket: bool | None = None
     """NCCL Fast Socket; without it, where it helps: several GPUs and no faster network of their own."""
-    upgrade: Upgrade | None = None
+    upgrade: GkeUpgrade | None = None
     """Surge; without it one node more at a time, or one fewer where accelerators are scarce."""
 
 
@@ -282,20 +258,23 @@ class GkeCluster(FrozenModel):
     """Number of that project, as a text: Google's service agents are named after it."""
     region: Region
     """Region of the control plane."""
-    zones: Annotated[tuple[Zone, ...], Field(min_length=1)]
-    """Zones of the nodes, in the region; three for production."""
     release_channel: Literal["RAPID", "REGULAR", "STABLE", "EXTENDED", "UNSPECIFIED"] = "REGULAR"
     """How soon Google upgrades the cluster; UNSPECIFIED pins it to `version`."""
     version: Version | None = None
     """Version of Kubernetes: the lowest on a channel, the exact one (`1.36.3-gke.…`) without."""
-    maintenance: Maintenance = Field(default_factory=lambda: Maintenance.model_validate({}))
+    maintenance: GkeMaintenance = Field(default_factory=GkeMaintenance)
     """When Google may upgrade."""
+    key_administrators: Annotated[tuple[IamMember, ...], Field(min_length=1)]
+    """Members of IAM that administer the encryption keys. They cannot decrypt with them: only the service
+    agents of Google can."""
+    key_rotation_days: Annotated[int, Field(strict=True, ge=1, le=90)] = 90
+    """A new version of each key is made after so many days; 90 is the limit of CIS Google Cloud 1.10."""
+    key_protection: Literal["SOFTWARE", "HSM"] = "SOFTWARE"
+    """Where keys are kept."""
     network: GkeNetwork
-    """Its network."""
-    api_access: ApiAccess
-    """Who reaches the Kubernetes API."""
-    encryption: Encryption
-    """Its keys."""
+    """VPC and address ranges."""
+    api: GkeApiAccess = Field(default_factory=GkeApiAccess)
+    """Access to the Kubernetes API."""
     binary_authorization: Literal["DISABLED", "PROJECT_SINGLETON_POLICY_ENFORCE"] = (
         "PROJECT_SINGLETON_POLICY_ENFORCE"
     )
@@ -337,11 +316,11 @@ class GkeCluster(FrozenModel):
     """Repositories of Artifact Registry that nodes may pull from."""
     max_pods_per_node: Annotated[int, Field(strict=True, ge=8, le=256)] = 64
     """Pods of a node, GKE's own included; decides how many addresses a node takes."""
-    system_pool: GkeSystemPool = Field(default_factory=lambda: GkeSystemPool.model_validate({}))
-    """Nodes of what every cluster runs."""
-    node_pools: Annotated[tuple[GkeNodePool, ...], Field(min_length=1)]
-    """Nodes of the models and of what else the tenant runs."""
-    shared_storage: SharedStorage = Field(default_factory=lambda: SharedStorage.model_validate({}))
+    system_pool: GkeSystemPool = Field(default_factory=GkeSystemPool)
+    """Nodes for everything that needs no accelerator."""
+    node_pools: tuple[GkeNodePool, ...] = ()
+    """Further pools."""
+    shared_storage: SharedStorage = Field(default_factory=SharedStorage)
     """File systems that several nodes mount."""
     labels: dict[GoogleLabelKey, GoogleLabelText] = Field(default_factory=dict)
     """Labels of the cloud resources, for billing and search."""
