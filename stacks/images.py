@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacks.problems import Problem
-from stacks.settings import IMAGE_REFERENCE, LocalImages, RegistryImages
+from stacks.settings.images import IMAGE_REFERENCE, LocalImages, RegistryImages
 
 VERIFIER = "weights"
-ENGINES = {"cpu": "vllm-cpu", "cuda": "vllm"}
+ENGINES = {"cpu": "vllm-cpu", "cuda": "vllm", "tpu": "vllm-tpu"}
 """Image of vLLM by device."""
+DEVICE_PLUGIN = "nvidia-device-plugin"
 
 
 def resolve_images(

@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from components.common.schema import FrozenModel
 from stacks.problems import Problem, SettingsError
-from stacks.settings import Model, Settings
+from stacks.settings import Settings
+from stacks.settings.model import Model
 
 T = TypeVar("T")
 

@@ -8,18 +8,27 @@ from typing import Any
 
 import pulumi
 
-from components.model_server.component import ModelServer, ModelServerArgs, ModelServerSpec
+from components.load_balancer.component import LoadBalancer, LoadBalancerArgs
+from components.load_balancer.plan import EntryPlan
+from components.model_server.component import (
+    PORT_NAME,
+    ModelServer,
+    ModelServerArgs,
+    ModelServerSpec,
+    server_selector,
+)
 from components.model_server.vllm import PORT
 from components.model_store.component import ModelStore, ModelStoreArgs, ModelStoreSpec
 from components.tenant_namespace.component import ContainerLimits, Quota, TenantNamespace, TenantNamespaceArgs
 from stacks.config import raw_settings
-from stacks.images import resolve_images
-from stacks.load import load_settings
-from stacks.plan import ModelPlan, PlatformPlan, plan_platform
+from stacks.examples import example_values
+from stacks.images import VERIFIER
+from stacks.model_plan import ModelPlan
+from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import SettingsError
-from stacks.provider import cluster_provider
-from stacks.settings import SCRATCH_BYTES
-from stacks.versions import load_versions
+from stacks.settings.model import SCRATCH_BYTES
+from stacks.targets.build import build_target
+from stacks.targets.target import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,15 +43,12 @@ class Platform:
 
 def plan_stack(root: Path = ROOT) -> PlatformPlan:
     """Plan of the current stack; raises SettingsError before anything is registered."""
-    file = f"Pulumi.{pulumi.get_stack()}.yaml"
-    settings = load_settings(raw_settings(file), file)
-    images, problems = resolve_images(settings.images, root)
-    try:
-        plan = plan_platform(settings, load_versions(root), images, file)
-    except SettingsError as error:
-        raise SettingsError(file, [*problems, *error.problems]) from None
-    if problems:
-        raise SettingsError(file, problems)
+    stack = pulumi.get_stack()
+    file = f"Pulumi.{stack}.yaml"
+    raw = raw_settings(file)
+    plan = plan_settings(raw, stack, file, root)
+    if not pulumi.runtime.is_dry_run() and (examples := list(example_values(raw))):
+        raise SettingsError(file, examples)
     return plan
 
 
@@ -50,17 +56,18 @@ def build_stack(root: Path = ROOT) -> Platform:
     """Build the current stack. Bad settings end it before any resource is registered."""
     try:
         plan = plan_stack(root)
-        provider = cluster_provider(plan.settings.cluster, root, f"Pulumi.{pulumi.get_stack()}.yaml")
+        target = build_target(plan, root, f"Pulumi.{pulumi.get_stack()}.yaml")
     except SettingsError as error:
         # A RunError is told as it is, without the traceback of a defect.
         raise pulumi.RunError(f"settings refused, nothing was changed:\n{error}") from None
-    return build_platform(plan, pulumi.ResourceOptions(providers=[provider]))
+    return build_platform(plan, target)
 
 
-def build_platform(plan: PlatformPlan, opts: pulumi.ResourceOptions) -> Platform:
-    """Build what is planned, in the cluster of the given provider."""
+def build_platform(plan: PlatformPlan, target: Target) -> Platform:
+    """Build what is planned, in the target's cluster."""
+    opts = target.options
     tenant = TenantNamespace("tenant", _tenant_args(plan), opts)
-    endpoints: dict[str, pulumi.Output[str]] = {}
+    endpoints: dict[str, pulumi.Input[str]] = {}
     models: dict[str, dict[str, Any]] = {}
     for item in plan.models:
         name = item.model.name
@@ -68,8 +75,8 @@ def build_platform(plan: PlatformPlan, opts: pulumi.ResourceOptions) -> Platform
             f"{name}-store",
             ModelStoreArgs(
                 namespace=tenant.name,
-                service_account=tenant.service_account,
-                spec=_store_spec(item),
+                spec=_store_spec(plan, item),
+                image=target.images[VERIFIER],
                 protect=plan.protect,
             ),
             opts,
@@ -80,24 +87,43 @@ def build_platform(plan: PlatformPlan, opts: pulumi.ResourceOptions) -> Platform
                 namespace=tenant.name,
                 service_account=tenant.service_account,
                 spec=_server_spec(plan, item),
+                image=target.images[item.engine_image],
+                verifier_image=target.images[VERIFIER],
                 weights_claim=store.claim,
                 weights_digest=store.digest,
             ),
             opts,
         )
-        endpoints[name] = pulumi.Output.format("http://{0}:{1}", server.cluster_ip, PORT)
+        scheme = "https" if item.tls_secret else "http"
+        endpoints[name] = pulumi.Output.format("{0}://{1}:{2}", scheme, server.cluster_ip, PORT)
         models[name] = {
             "revision": item.model.revision,
             "digest": pulumi.Output.format("sha256:{0}", store.digest),
             "endpoint": endpoints[name],
         }
-    return Platform(
-        {
-            "endpoint": endpoints[plan.models[0].model.name],
-            "namespace": tenant.name,
-            "models": models,
-            "dashboards": {},
-        }
+    first = plan.models[0].model.name
+    outputs: dict[str, Any] = {
+        "endpoint": endpoints[first],
+        "namespace": tenant.name,
+        "models": models,
+        "dashboards": {},
+        **target.outputs,
+    }
+    if plan.entry is not None:
+        entry = LoadBalancer("entry", _entry_args(plan, plan.entry, tenant), opts)
+        outputs |= {"endpoint": entry.endpoint, "loadBalancer": entry.address}
+    return Platform(outputs)
+
+
+def _entry_args(plan: PlatformPlan, entry: EntryPlan, tenant: TenantNamespace) -> LoadBalancerArgs:
+    model = plan.models[0].model.name
+    return LoadBalancerArgs(
+        namespace=tenant.name,
+        model=model,
+        selector=server_selector(model),
+        target_port=PORT_NAME,
+        container_port=PORT,
+        plan=entry,
     )
 
 
@@ -116,6 +142,8 @@ def _tenant_args(plan: PlatformPlan) -> TenantNamespaceArgs:
             pods=quota.pods,
             jobs=quota.jobs,
             accelerators=quota.accelerators,
+            load_balancers=1 if plan.entry else 0,
+            node_ports=plan.entry.node_ports if plan.entry else 0,
         ),
         container_limits=ContainerLimits(
             default=limits.default.resources(), maximum=limits.maximum.resources()
@@ -124,7 +152,7 @@ def _tenant_args(plan: PlatformPlan) -> TenantNamespaceArgs:
     )
 
 
-def _store_spec(item: ModelPlan) -> ModelStoreSpec:
+def _store_spec(plan: PlatformPlan, item: ModelPlan) -> ModelStoreSpec:
     model = item.model
     return ModelStoreSpec(
         model=model.name,
@@ -135,11 +163,17 @@ def _store_spec(item: ModelPlan) -> ModelStoreSpec:
         storage_class=model.storage.storage_class,
         access_mode=model.storage.access_mode,
         keep_versions=model.storage.keep_versions,
-        image=item.verifier_image,
         workers=model.fetch.workers,
         resources=model.fetch.resources.resources(),
         deadline_seconds=item.fetch_deadline_seconds,
+        source_networks=item.source_networks,
+        identity_endpoints=_identity_endpoints(plan, item),
     )
+
+
+def _identity_endpoints(plan: PlatformPlan, item: ModelPlan) -> tuple[tuple[str, int], ...]:
+    store = plan.cluster.object_storage
+    return store.identity_endpoints if store and store.kind == item.model.source.kind else ()
 
 
 def _server_spec(plan: PlatformPlan, item: ModelPlan) -> ModelServerSpec:
@@ -147,8 +181,6 @@ def _server_spec(plan: PlatformPlan, item: ModelPlan) -> ModelServerSpec:
     return ModelServerSpec(
         model=model.name,
         engine_version=item.engine_version,
-        image=item.engine_image,
-        verifier_image=item.verifier_image,
         arguments=item.arguments,
         environment=item.environment,
         replicas=model.replicas,
@@ -161,5 +193,7 @@ def _server_spec(plan: PlatformPlan, item: ModelPlan) -> ModelServerSpec:
         model_path=item.model_path,
         manifest=model.sha256_sums,
         trusted_clients=plan.settings.tenant.trusted_clients,
-        node_selector=model.accelerator.node_selector if model.accelerator else {},
+        node_selector=item.node_selector,
+        tolerations=item.tolerations,
+        tls_secret=item.tls_secret,
     )

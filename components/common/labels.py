@@ -12,6 +12,8 @@ from typing import Final
 
 from components.common.names import label_value
 
+NODE_POOL: Final = "autoglm-platform/node-pool"
+"""Label of every node: its pool's name in the settings, whatever the cloud calls the pool."""
 PART_OF: Final = "autoglm-platform"
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from pulumi_kubernetes import core
 
+from components.accelerators.shapes import Taint
 from components.common.quantities import Resources, format_bytes
 
 NON_ROOT_ID: Final = 65532
@@ -65,3 +66,8 @@ def annotation_volume(name: str, annotation: str, file: str) -> core.v1.VolumeAr
             ]
         ),
     )
+
+
+def toleration(taint: Taint) -> core.v1.TolerationArgs:
+    """Lets a pod onto nodes with exactly this taint."""
+    return core.v1.TolerationArgs(key=taint.key, operator="Equal", value=taint.value, effect=taint.effect)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import apps, core, meta, networking, policy
 
+from components.accelerators.shapes import Taint
 from components.common.labels import object_labels, selector_labels
 from components.common.outputs import unknown_output
 from components.common.pods import (
@@ -16,15 +17,22 @@ from components.common.pods import (
     pod_security_context,
     requirements,
     scratch_volume,
+    toleration,
 )
 from components.common.quantities import Resources
 from components.model_server.rollout import Rollout
 from components.model_server.timing import STARTUP_PERIOD_SECONDS, ServerTiming
-from components.model_server.vllm import PORT
+from components.model_server.vllm import CERTIFICATE_MOUNT, PORT
 from components.model_store.manifest import ANNOTATION, FILE, MOUNT, Manifest
 
 _WORKLOAD = "model-server"
-_PORT_NAME = "http"
+PORT_NAME = "http"
+"""Name of the container's port, also where it speaks TLS."""
+
+
+def server_selector(model: str) -> dict[str, str]:
+    """Labels of a model's servers, for those that send requests to them."""
+    return selector_labels(_WORKLOAD, model)
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,6 @@ class ModelServerSpec:
     model: str
     """Name of the model: a DNS label, and the name of the Service."""
     engine_version: str
-    image: str
-    """Image of the engine, by digest."""
-    verifier_image: str
-    """Image of the weights verifier, by digest."""
     arguments: tuple[str, ...]
     """Of the `vllm` command."""
     environment: Mapping[str, str]
@@ -58,6 +62,15 @@ class ModelServerSpec:
     """Labels of the namespaces that may reach the API."""
     node_selector: Mapping[str, str]
     """Labels of the nodes that qualify."""
+    tolerations: tuple[Taint, ...]
+    """Taints of the nodes that qualify."""
+    tls_secret: str | None = None
+    """Secret of type kubernetes.io/tls whose certificate the server answers with; None: plain HTTP."""
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "https" if self.tls_secret else "http"
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,10 @@ class ModelServerArgs:
     namespace: pulumi.Input[str]
     service_account: pulumi.Input[str]
     spec: ModelServerSpec
+    image: pulumi.Input[str]
+    """Image of the engine, by digest."""
+    verifier_image: pulumi.Input[str]
+    """Image of the weights verifier, by digest."""
     weights_claim: pulumi.Input[str]
     """Claim of the volume with the weights, at `<model>/<digest>/`."""
     weights_digest: pulumi.Input[str]
@@ -87,7 +104,7 @@ class ModelServer(pulumi.ComponentResource):
         super().__init__("autoglm:model_server:ModelServer", name, None, opts)
         spec = args.spec
         labels = object_labels(_WORKLOAD, spec.model, component="inference", version=spec.engine_version)
-        selector = selector_labels(_WORKLOAD, spec.model)
+        selector = server_selector(spec.model)
         metadata = meta.v1.ObjectMetaArgs(name=spec.model, namespace=args.namespace, labels=labels)
         child = pulumi.ResourceOptions(parent=self)
 
@@ -137,9 +154,7 @@ class ModelServer(pulumi.ComponentResource):
                 type="ClusterIP",
                 selector=selector,
                 ports=[
-                    core.v1.ServicePortArgs(
-                        name=_PORT_NAME, port=PORT, target_port=_PORT_NAME, protocol="TCP"
-                    )
+                    core.v1.ServicePortArgs(name=PORT_NAME, port=PORT, target_port=PORT_NAME, protocol="TCP")
                 ],
             ),
             opts=child,
@@ -180,9 +195,9 @@ def _assigned(address: str | None) -> pulumi.Input[str]:
     return address or unknown_output()
 
 
-def _probe(path: str, *, period: int, timeout: int, failures: int) -> core.v1.ProbeArgs:
+def _probe(scheme: str, path: str, *, period: int, timeout: int, failures: int) -> core.v1.ProbeArgs:
     return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path=path, port=_PORT_NAME, scheme="HTTP"),
+        http_get=core.v1.HTTPGetActionArgs(path=path, port=PORT_NAME, scheme=scheme.upper()),
         period_seconds=period,
         timeout_seconds=timeout,
         failure_threshold=failures,
@@ -207,6 +222,7 @@ def _pod_template(
                 "prometheus.io/scrape": "true",
                 "prometheus.io/port": str(PORT),
                 "prometheus.io/path": "/metrics",
+                "prometheus.io/scheme": spec.scheme,
                 ANNOTATION: spec.manifest.text,
                 "autoglm-platform/weights-digest": args.weights_digest,
                 "kubectl.kubernetes.io/default-container": "vllm",
@@ -218,6 +234,7 @@ def _pod_template(
             # Service variables such as VLLM_PORT would be read as the engine's own configuration.
             enable_service_links=False,
             node_selector=dict(spec.node_selector) or None,
+            tolerations=[toleration(taint) for taint in spec.tolerations] or None,
             security_context=pod_security_context(),
             termination_grace_period_seconds=spec.timing.termination_grace_period_seconds,
             topology_spread_constraints=[
@@ -232,7 +249,7 @@ def _pod_template(
             init_containers=[
                 core.v1.ContainerArgs(
                     name="verify-weights",
-                    image=spec.verifier_image,
+                    image=args.verifier_image,
                     image_pull_policy="IfNotPresent",
                     command=["python3", "-m", "weights"],
                     args=["verify", f"--sums={MOUNT}/{FILE}", f"--path={spec.model_path}"],
@@ -250,7 +267,7 @@ def _pod_template(
             containers=[
                 core.v1.ContainerArgs(
                     name="vllm",
-                    image=spec.image,
+                    image=args.image,
                     image_pull_policy="IfNotPresent",
                     command=["vllm"],
                     args=list(spec.arguments),
@@ -258,18 +275,19 @@ def _pod_template(
                         core.v1.EnvVarArgs(name=key, value=value)
                         for key, value in sorted(spec.environment.items())
                     ],
-                    ports=[core.v1.ContainerPortArgs(name=_PORT_NAME, container_port=PORT, protocol="TCP")],
+                    ports=[core.v1.ContainerPortArgs(name=PORT_NAME, container_port=PORT, protocol="TCP")],
                     resources=requirements(spec.resources),
                     security_context=container_security_context(),
                     startup_probe=_probe(
+                        spec.scheme,
                         "/v1/models",
                         period=STARTUP_PERIOD_SECONDS,
                         timeout=5,
                         failures=spec.timing.startup_failure_threshold,
                     ),
                     # Readiness proves that the model is served; liveness restarts an engine that has died.
-                    readiness_probe=_probe("/v1/models", period=10, timeout=5, failures=3),
-                    liveness_probe=_probe("/health", period=30, timeout=10, failures=3),
+                    readiness_probe=_probe(spec.scheme, "/v1/models", period=10, timeout=5, failures=3),
+                    liveness_probe=_probe(spec.scheme, "/health", period=30, timeout=10, failures=3),
                     lifecycle=core.v1.LifecycleArgs(
                         pre_stop=core.v1.LifecycleHandlerArgs(
                             sleep=core.v1.SleepActionArgs(seconds=spec.timing.pre_stop_seconds)
@@ -280,6 +298,7 @@ def _pod_template(
                         weights,
                         core.v1.VolumeMountArgs(name="shared-memory", mount_path="/dev/shm"),
                         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+                        *_certificate_mount(spec),
                     ],
                 )
             ],
@@ -293,6 +312,20 @@ def _pod_template(
                 annotation_volume("sums", ANNOTATION, FILE),
                 scratch_volume("shared-memory", spec.shared_memory, in_memory=True),
                 scratch_volume("tmp", spec.scratch),
+                *_certificate_volume(spec),
             ],
         ),
     )
+
+
+def _certificate_mount(spec: ModelServerSpec) -> list[core.v1.VolumeMountArgs]:
+    if spec.tls_secret is None:
+        return []
+    return [core.v1.VolumeMountArgs(name="certificate", mount_path=CERTIFICATE_MOUNT, read_only=True)]
+
+
+def _certificate_volume(spec: ModelServerSpec) -> list[core.v1.VolumeArgs]:
+    if spec.tls_secret is None:
+        return []
+    secret = core.v1.SecretVolumeSourceArgs(secret_name=spec.tls_secret, default_mode=0o440)
+    return [core.v1.VolumeArgs(name="certificate", secret=secret)]

@@ -17,6 +17,8 @@ from pydantic import Field, JsonValue
 
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
 
+CERTIFICATE_MOUNT: Final = "/tls"
+"""Where the server's certificate and key are mounted, under the names of a kubernetes.io/tls Secret."""
 PORT: Final = 8000
 CATALOGUES: Final = Path(__file__).parent / "flags"
 DEFAULT_PROCESSOR_CACHE_GIB: Final = 4.0
@@ -29,6 +31,9 @@ _MANAGED: Final = {
     "--model": "the verified weights",
     "--served-model-name": "servedModelName",
     "--shutdown-timeout": "timing.drainSeconds",
+    "--ssl-certfile": "entry.tls",
+    "--ssl-keyfile": "entry.tls",
+    "--enable-ssl-refresh": "entry.tls",
 }
 _REFUSED: Final = {
     "--allowed-local-media-path": "lets a request read files of the server; clients send pictures as base64",
@@ -213,7 +218,13 @@ def _value_problem(value: JsonValue, spec: FlagSpec) -> str | None:
 
 
 def render_arguments(
-    flags: VllmFlags, catalogue: Catalogue, *, model_path: str, served_model_name: str, drain_seconds: int
+    flags: VllmFlags,
+    catalogue: Catalogue,
+    *,
+    model_path: str,
+    served_model_name: str,
+    drain_seconds: int,
+    tls: bool = False,
 ) -> list[str]:
     """Arguments of the `vllm` command that serve `model_path`; `flag_problems` must have found nothing.
 
@@ -222,6 +233,10 @@ def render_arguments(
     arguments = ["serve", model_path, f"--served-model-name={served_model_name}", f"--port={PORT}"]
     if "--shutdown-timeout" in catalogue.flags:
         arguments.append(f"--shutdown-timeout={drain_seconds}")
+    if tls:
+        # A renewed certificate is taken up while the server runs.
+        files = (f"--ssl-certfile={CERTIFICATE_MOUNT}/tls.crt", f"--ssl-keyfile={CERTIFICATE_MOUNT}/tls.key")
+        arguments += [*files, "--enable-ssl-refresh"]
     for flag, (_, value) in flags.by_flag().items():
         arguments.extend(_render(flag, value))
     return arguments

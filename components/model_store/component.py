@@ -45,14 +45,21 @@ class ModelStoreSpec:
     access_mode: str
     keep_versions: int
     """Published versions that remain on the volume, this one included."""
-    image: str
-    """Image of the weights fetcher, by digest."""
     workers: int
     """Files transferred or hashed at once."""
     resources: Resources
     """Of the fetch Job's container."""
     deadline_seconds: int
     """After this the fetch is given up."""
+    source_networks: tuple[str, ...] = ()
+    """Networks that the source is reached through."""
+    identity_endpoints: tuple[tuple[str, int], ...] = ()
+    """Networks and TCP ports where the Job gets the credentials of its service account, if it has any."""
+
+    @property
+    def service_account(self) -> str:
+        """Name of the Job's service account, which a cloud may give an identity."""
+        return fetch_service_account(self.model)
 
     @property
     def backoff_limit(self) -> int:
@@ -60,13 +67,19 @@ class ModelStoreSpec:
         return 0 if isinstance(self.source, FileSource) else 2
 
 
+def fetch_service_account(model: str) -> str:
+    """Name of the service account that fetches a model's weights."""
+    return bounded_name(model, "fetch")
+
+
 @dataclass(frozen=True)
 class ModelStoreArgs:
     """Inputs of a ModelStore."""
 
     namespace: pulumi.Input[str]
-    service_account: pulumi.Input[str]
     spec: ModelStoreSpec
+    image: pulumi.Input[str]
+    """Image of the weights fetcher, by digest."""
     protect: bool = False
     """Refuse to delete the volume."""
 
@@ -110,10 +123,21 @@ class ModelStore(pulumi.ComponentResource):
         )
         self.claim = known_after(claim_name, claim)
         policy = _network_policy(name, args, child)
+        account = core.v1.ServiceAccount(
+            f"{name}-fetch",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=spec.service_account,
+                namespace=args.namespace,
+                labels=object_labels("model-fetch", spec.model, component="storage"),
+            ),
+            automount_service_account_token=False,
+            opts=child,
+        )
         fetch = _fetch_job(
             name,
             args,
             claim=self.claim,
+            service_account=known_after(spec.service_account, account),
             source_claim=_source_claim(name, args, child),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -157,23 +181,19 @@ def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions)
 def _network_policy(
     name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions
 ) -> networking.v1.NetworkPolicy:
-    source = args.spec.source
-    cidrs = () if isinstance(source, FileSource) else source.egress_cidrs
-    rules = (
-        [
-            networking.v1.NetworkPolicyEgressRuleArgs(
-                to=[
-                    networking.v1.NetworkPolicyPeerArgs(ip_block=networking.v1.IPBlockArgs(cidr=cidr))
-                    for cidr in cidrs
-                ],
-                ports=[
-                    networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP") for port in source.ports()
-                ],
-            )
-        ]
-        if cidrs
-        else []
-    )
+    spec = args.spec
+    reached = [(spec.source_networks, spec.source.ports())] if spec.source_networks else []
+    reached += [((network,), (port,)) for network, port in spec.identity_endpoints]
+    rules = [
+        networking.v1.NetworkPolicyEgressRuleArgs(
+            to=[
+                networking.v1.NetworkPolicyPeerArgs(ip_block=networking.v1.IPBlockArgs(cidr=network))
+                for network in networks
+            ],
+            ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP") for port in ports],
+        )
+        for networks, ports in reached
+    ]
     return networking.v1.NetworkPolicy(
         f"{name}-fetch",
         metadata=meta.v1.ObjectMetaArgs(
@@ -197,6 +217,7 @@ def _fetch_job(
     args: ModelStoreArgs,
     *,
     claim: pulumi.Input[str],
+    service_account: pulumi.Input[str],
     source_claim: pulumi.Input[str] | None,
     opts: pulumi.ResourceOptions,
 ) -> batch.v1.Job:
@@ -264,14 +285,14 @@ def _fetch_job(
                 metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations={ANNOTATION: spec.manifest.text}),
                 spec=core.v1.PodSpecArgs(
                     restart_policy="Never",
-                    service_account_name=args.service_account,
+                    service_account_name=service_account,
                     automount_service_account_token=False,
                     enable_service_links=False,
                     security_context=pod_security_context(),
                     containers=[
                         core.v1.ContainerArgs(
                             name="fetch",
-                            image=spec.image,
+                            image=args.image,
                             image_pull_policy="IfNotPresent",
                             command=["python3", "-m", "weights"],
                             args=[

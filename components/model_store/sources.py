@@ -13,8 +13,9 @@ from components.common.schema import FrozenModel
 
 
 class _RemoteSource(FrozenModel):
-    egress_cidrs: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Networks that the fetch Job may connect to: the source's, or those of a proxy or private endpoint."""
+    egress_cidrs: tuple[str, ...] = ()
+    """Networks that the fetch Job may connect to: the source's, or those of a proxy or private endpoint.
+    Without it, for an object store of the cluster's own cloud: the private endpoints that the platform makes."""
     credentials_secret: DnsLabel | None = None
     """Name of a Secret in the namespace whose keys become the Job's environment (`HF_TOKEN`, `AWS_…`)."""
 

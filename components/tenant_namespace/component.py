@@ -30,6 +30,10 @@ class Quota:
     persistent_volume_claims: int
     pods: int
     jobs: int
+    load_balancers: int = 0
+    """Services of type LoadBalancer: entry to the cluster is the platform's business, not a tenant's."""
+    node_ports: int = 0
+    """Ports that such Services take on every node."""
     accelerators: Mapping[str, int] = field(default_factory=dict)
     """By extended resource name, 0 forbids; what is not named is not limited by the API server."""
 
@@ -46,9 +50,8 @@ class Quota:
             "persistentvolumeclaims": str(self.persistent_volume_claims),
             "pods": str(self.pods),
             "count/jobs.batch": str(self.jobs),
-            # Entry to the cluster is the platform's business, not a tenant's.
-            "services.loadbalancers": "0",
-            "services.nodeports": "0",
+            "services.loadbalancers": str(self.load_balancers),
+            "services.nodeports": str(self.node_ports),
             **{f"requests.{name}": str(count) for name, count in sorted(self.accelerators.items())},
         }
 

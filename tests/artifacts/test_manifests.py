@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import kubernetes_validate
-import pulumi
+import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
 from stacks.load import load_settings
 from stacks.plan import plan_platform
 from stacks.platform import ROOT, build_platform
+from stacks.targets.target import Target
 from stacks.versions import load_versions
 from tests.unit.examples import IMAGES
 from tests.unit.graph import record
 
-FILE = "Pulumi.dev.yaml"
+STACK = "dev"
+FILE = f"Pulumi.{STACK}.yaml"
 
 Object = dict[str, Any]
 
@@ -27,8 +29,13 @@ def objects() -> list[Object]:
     """Everything that the program registers with the stack's own settings."""
     config = yaml.safe_load((ROOT / FILE).read_text(encoding="utf-8"))["config"]
     raw = {key.partition(":")[2]: value for key, value in config.items()}
-    plan = plan_platform(load_settings(raw, FILE), load_versions(ROOT), IMAGES, FILE)
-    registrations, _ = record(lambda: build_platform(plan, pulumi.ResourceOptions()).outputs)
+    plan = plan_platform(load_settings(raw, FILE), load_versions(ROOT), IMAGES, STACK, FILE)
+
+    def program() -> dict[str, Any]:
+        target = Target(kubernetes.Provider("cluster", kubeconfig="kubeconfig"), images=plan.images)
+        return build_platform(plan, target).outputs
+
+    registrations, _ = record(program)
     return [dict(item.inputs) for item in registrations if item.type.startswith("kubernetes:")]
 
 

@@ -11,7 +11,8 @@ from stacks.load import load_settings
 from stacks.settings import Settings
 from stacks.versions import Versions
 
-FILE = "Pulumi.test.yaml"
+STACK = "test"
+FILE = f"Pulumi.{STACK}.yaml"
 
 SUMS = f"{'a' * 64}  config.json\n{'b' * 64}  model.safetensors\n"
 

@@ -12,10 +12,11 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from stacks import plan as planning
+from stacks import model_plan as planning
 from stacks.plan import plan_platform
 from stacks.platform import build_platform
-from tests.unit.examples import CATALOGUE, CUDA, FILE, IMAGES, SUMS, VERSIONS, raw, settings
+from stacks.targets.target import Target
+from tests.unit.examples import CATALOGUE, CUDA, FILE, IMAGES, STACK, SUMS, VERSIONS, raw, settings
 from tests.unit.graph import CLUSTER_IP, Registration, record
 
 ALL_IMAGES = IMAGES | {"vllm": f"registry.example/vllm@sha256:{'3' * 64}"}
@@ -40,11 +41,11 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(changes: Mapping[str, Any]) -> tuple[list[Registration], dict[str, Any]]:
-    plan = plan_platform(settings(changes), VERSIONS, ALL_IMAGES, FILE)
+    plan = plan_platform(settings(changes), VERSIONS, ALL_IMAGES, STACK, FILE)
 
     def program() -> dict[str, Any]:
         provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
-        return build_platform(plan, pulumi.ResourceOptions(providers=[provider])).outputs
+        return build_platform(plan, Target(provider, images=plan.images)).outputs
 
     return record(program)
 

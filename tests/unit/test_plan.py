@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from components.model_server.rollout import Rollout
-from stacks import plan as planning
+from stacks import model_plan as planning
 from stacks.images import resolve_images
 from stacks.plan import PlatformPlan, plan_platform
 from stacks.problems import SettingsError
-from tests.unit.examples import CATALOGUE, CUDA, FILE, IMAGES, VERSIONS, raw, settings
+from tests.unit.examples import CATALOGUE, CUDA, FILE, IMAGES, STACK, VERSIONS, raw, settings
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ ALL_IMAGES = IMAGES | {"vllm": f"registry.example/vllm@sha256:{'3' * 64}"}
 
 
 def plan(changes: dict[str, Any] | None = None) -> PlatformPlan:
-    return plan_platform(settings(changes), VERSIONS, ALL_IMAGES, FILE)
+    return plan_platform(settings(changes), VERSIONS, ALL_IMAGES, STACK, FILE)
 
 
 def refused(changes: dict[str, Any]) -> str:
@@ -70,7 +70,7 @@ HUB = {"kind": "huggingface", "repo": "a/b", "egressCidrs": ["192.0.2.0/24"]}
         ),
         pytest.param(
             {**CUDA, "models[0].accelerator.memory": "16Gi"},
-            "models[0].accelerator.memory: 16Gi: 90% of it is less than the 23 GiB",
+            "models[0].accelerator.memory: 16 GiB: 90% of it is less than the 23 GiB",
             id="model larger than the accelerator",
         ),
         pytest.param(
@@ -135,7 +135,7 @@ HUB = {"kind": "huggingface", "repo": "a/b", "egressCidrs": ["192.0.2.0/24"]}
         ),
         pytest.param(
             {"models[0].replicas": 2},
-            "models[0].replicas: 2: quota and cluster have room for 1",
+            "models[0].replicas: 2: there is room for 1",
             id="more replicas than room",
         ),
         pytest.param(
@@ -215,7 +215,7 @@ def test_every_problem_names_the_file() -> None:
 
 def test_an_image_that_is_needed_must_be_there() -> None:
     with pytest.raises(SettingsError, match=r"images.weights: no image of that name"):
-        plan_platform(settings(), VERSIONS, {"vllm-cpu": IMAGES["vllm-cpu"]}, FILE)
+        plan_platform(settings(), VERSIONS, {"vllm-cpu": IMAGES["vllm-cpu"]}, STACK, FILE)
 
 
 def test_parameters_give_the_size() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.rpc import UNKNOWN
 
-from stacks import plan as planning
+from stacks import model_plan as planning
 from stacks.platform import ROOT, build_stack
 from tests.unit.examples import CATALOGUE, IMAGES, raw
 from tests.unit.graph import Registration, record

@@ -75,7 +75,7 @@ def test_data_is_protected_unless_said_otherwise() -> None:
         ("tenant.trustedClients", {}, "tenant.trustedClients: dict: too few"),
         ("tenant.quota.accelerators", {"gpu": 1}, "tenant.quota.accelerators.gpu: 'gpu': "),
         ("dataProtection", "off", "dataProtection: 'off': not a choice; use one of none, protected"),
-        ("cluster.kind", "eks", "cluster.kind: 'eks': not a choice"),
+        ("cluster.kind", "k3s", "kind 'k3s': not a choice"),
         (
             "images",
             {"kind": "registry", "references": {"vllm": "vllm:latest"}},

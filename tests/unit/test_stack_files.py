@@ -14,6 +14,7 @@ from stacks.load import load_settings
 from stacks.plan import plan_platform
 from stacks.platform import ROOT
 from stacks.schema import PROJECT, REFERENCE_FILE, SCHEMA_FILE, json_schema, reference
+from stacks.settings.images import RegistryImages
 from stacks.versions import load_versions
 from tests.unit.examples import IMAGES
 
@@ -50,7 +51,9 @@ def test_a_stack_meets_the_json_schema(path: Path) -> None:
 @pytest.mark.parametrize("path", STACKS, ids=lambda path: path.name)
 def test_a_stack_can_be_planned(path: Path) -> None:
     settings = load_settings(config(path), path.name)
-    assert plan_platform(settings, load_versions(ROOT), IMAGES, path.name).models
+    images = settings.images.references if isinstance(settings.images, RegistryImages) else IMAGES
+    stack = path.name.split(".")[1]
+    assert plan_platform(settings, load_versions(ROOT), images, stack, path.name).models
 
 
 def test_dev_serves_with_the_flags_of_autoglm_phone_9b() -> None:

@@ -1,16 +1,17 @@
-"""The Kubernetes provider of a stack: explicit, so that nothing lands in whichever is current."""
+"""The embedded cluster, or any other that there is a kubeconfig for."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from components.common.outputs import unknown_output
 from stacks.problems import Problem, SettingsError
-from stacks.settings import EmbeddedCluster
+from stacks.settings.cluster import EmbeddedCluster
+from stacks.targets.target import Target, kubernetes_provider
 
 
 def find_kubeconfig(cluster: EmbeddedCluster, root: Path) -> Path | None:
@@ -20,8 +21,8 @@ def find_kubeconfig(cluster: EmbeddedCluster, root: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def cluster_provider(cluster: EmbeddedCluster, root: Path, file: str) -> kubernetes.Provider:
-    """Provider of the stack's cluster.
+def build_embedded(cluster: EmbeddedCluster, images: Mapping[str, str], root: Path, file: str) -> Target:
+    """The stack's cluster, by its kubeconfig.
 
     A preview without a kubeconfig plans against a cluster that is still unknown; an update without one is
     refused with a SettingsError.
@@ -37,11 +38,4 @@ def cluster_provider(cluster: EmbeddedCluster, root: Path, file: str) -> kuberne
         raise SettingsError(
             file, [Problem("cluster.kubeconfig", f"{cluster.kubeconfig!r}: no such file; {fix}")]
         )
-    return kubernetes.Provider(
-        "cluster",
-        kubeconfig=kubeconfig,
-        context=cluster.context,
-        # Without it the cluster is known by its kubeconfig, and a moved file would replace everything.
-        cluster_identifier=pulumi.get_stack(),
-        enable_server_side_apply=True,
-    )
+    return Target(kubernetes_provider(kubeconfig, context=cluster.context), images=images)

@@ -1,0 +1,67 @@
+"""The plan of a cluster, whatever its kind: what its nodes offer to pods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.accelerators.shapes import NodePoolShape
+from components.common.problems import Problem
+from components.eks.plan import EksPlan, plan_eks
+from components.eks.settings import EksCluster
+from components.gke.plan import GkePlan, plan_gke
+from components.gke.settings import GkeCluster
+from stacks.settings.cluster import Capacity, Cluster
+
+
+@dataclass(frozen=True)
+class ObjectStorage:
+    """The cloud's own object store, as pods reach it."""
+
+    kind: Literal["s3", "gcs"]
+    cidrs: tuple[str, ...]
+    """Networks of its private endpoints, TCP 443."""
+    identity_endpoints: tuple[tuple[str, int], ...]
+    """Networks and TCP ports where pods get credentials for it."""
+
+
+@dataclass(frozen=True)
+class ClusterPlan:
+    """What can be scheduled on a cluster: described pool by pool, or as a whole."""
+
+    pools: tuple[NodePoolShape, ...] = ()
+    """Node pools; empty where only `capacity` is known."""
+    capacity: Capacity | None = None
+    """What all nodes have left together, for a cluster whose nodes are not described."""
+    nodes: int = 1
+    """Number of nodes at most."""
+    cloud: EksPlan | GkePlan | None = None
+    """Plan of everything below the cluster's API, where the platform makes it."""
+    object_storage: ObjectStorage | None = None
+    """Object store that pods reach without leaving private networks."""
+
+    def pool(self, name: str) -> NodePoolShape | None:
+        """The node pool of that name."""
+        return next((pool for pool in self.pools if pool.name == name), None)
+
+
+def plan_cluster(cluster: Cluster, *, protect: bool) -> tuple[ClusterPlan | None, list[Problem]]:
+    """Plan of the cluster, or None with every problem; paths are relative to the section."""
+    match cluster:
+        case EksCluster():
+            eks, problems = plan_eks(cluster, protect=protect)
+            return (_with_pools(eks, "s3") if eks else None), problems
+        case GkeCluster():
+            gke, problems = plan_gke(cluster, protect=protect)
+            return (_with_pools(gke, "gcs") if gke else None), problems
+        case _:
+            return ClusterPlan(capacity=cluster.capacity, nodes=cluster.nodes), []
+
+
+def _with_pools(plan: EksPlan | GkePlan, store: Literal["s3", "gcs"]) -> ClusterPlan:
+    return ClusterPlan(
+        pools=plan.pools,
+        nodes=sum(pool.max_nodes for pool in plan.pools),
+        cloud=plan,
+        object_storage=ObjectStorage(store, plan.object_storage_cidrs, plan.identity_endpoints),
+    )

@@ -1,0 +1,41 @@
+"""The registered graph of a stack of this repository, from its own settings file."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import yaml
+
+from stacks.plan import PlatformPlan, plan_settings
+from stacks.platform import ROOT, build_platform
+from stacks.targets.build import build_target
+from tests.unit.graph import Registration, record
+
+CLOUD_STACKS = ("prod", "staging")
+
+
+def raw_stack(stack: str) -> dict[str, Any]:
+    """The sections of `Pulumi.<stack>.yaml`."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+    return {key.partition(":")[2]: value for key, value in config.items()}
+
+
+def stack_plan(stack: str, raw: dict[str, Any] | None = None) -> PlatformPlan:
+    """Plan of the stack, or of `raw` in its place."""
+    return plan_settings(raw or raw_stack(stack), stack, f"Pulumi.{stack}.yaml", ROOT)
+
+
+def graph_of(plan: PlatformPlan, stack: str) -> tuple[list[Registration], dict[str, Any]]:
+    """What a preview registers before anything exists: all outputs are unknown."""
+
+    def program() -> dict[str, Any]:
+        return build_platform(plan, build_target(plan, ROOT, f"Pulumi.{stack}.yaml")).outputs
+
+    return record(program, preview=True, configured=False)
+
+
+@cache
+def stack_graph(stack: str) -> tuple[list[Registration], dict[str, Any]]:
+    """What a preview of the stack registers."""
+    return graph_of(stack_plan(stack), stack)
