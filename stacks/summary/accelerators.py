@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from components.accelerators.shapes import NodePoolShape
+from stacks.summary.pools import Pool
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class AcceleratorPool:
         return self.max_nodes * self.per_node
 
 
-def accelerator_pools(shapes: Iterable[tuple[NodePoolShape, str]]) -> tuple[AcceleratorPool, ...]:
-    """The pools that have accelerators; each shape comes with how its accelerators are shared."""
+def accelerator_pools(pools: Iterable[Pool]) -> tuple[AcceleratorPool, ...]:
+    """The pools that have accelerators."""
     return tuple(
         AcceleratorPool(
             pool=shape.name,
@@ -47,10 +47,11 @@ def accelerator_pools(shapes: Iterable[tuple[NodePoolShape, str]]) -> tuple[Acce
             max_nodes=shape.max_nodes,
             unit=unit,
             per_node=count,
-            sharing=sharing,
+            sharing=pool.sharing,
             zones=shape.zones,
         )
-        for shape, sharing in shapes
+        for pool in pools
+        for shape in (pool.shape,)
         if shape.accelerator is not None
         for unit, count in shape.allocatable.items()
         if "/" in unit

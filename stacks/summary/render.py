@@ -105,7 +105,11 @@ def as_json(summary: Summary) -> str:
     """For programs."""
     document: dict[str, Any] = {"version": FORMAT_VERSION, **dataclasses.asdict(summary)}
     document["verdict"]["violations"] = [dataclasses.asdict(one) for one in summary.verdict.violations]
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if summary.cost is not None:
+        document["cost"] |= {
+            name: getattr(summary.cost, name) for name in ("title", "low", "high", "unpriced")
+        }
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 RENDERERS: Final = {".txt": text, ".md": markdown, ".json": as_json}

@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from components.accelerators.shapes import NodePoolShape
-from components.eks.settings import EksCluster
-from components.gke.settings import GkeCluster
+from stacks.cost.estimate import CostEstimate
 from stacks.images import resolve_images
 from stacks.load import load_settings
 from stacks.plan import PlatformPlan, plan_platform
 from stacks.problems import SettingsError
-from stacks.settings import Settings
 from stacks.summary.accelerators import AcceleratorPool, accelerator_pools
 from stacks.summary.changes import Changes, changes
+from stacks.summary.costs import cost
 from stacks.summary.events import Preview
 from stacks.summary.exposure import Exposure, exposures
 from stacks.summary.images import Image, images
 from stacks.summary.policies import Verdict, verdict
+from stacks.summary.pools import pools
 from stacks.versions import load_versions
 
 PROJECT: Final = "autoglm-platform"
@@ -37,6 +36,8 @@ class Summary:
     errors: tuple[str, ...]
     changes: Changes
     accelerators: tuple[AcceleratorPool, ...]
+    cost: CostEstimate | None
+    """None outside the clouds, and where settings were refused."""
     images: tuple[Image, ...]
     exposures: tuple[Exposure, ...]
     verdict: Verdict
@@ -50,7 +51,8 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         complete=preview.complete,
         errors=preview.errors,
         changes=changes(preview.resources),
-        accelerators=accelerator_pools(_shapes(plan)) if plan else (),
+        accelerators=accelerator_pools(pools(plan.cluster)) if plan else (),
+        cost=cost(plan, preview.resources) if plan else None,
         images=images(preview.resources),
         exposures=exposures(preview.resources),
         verdict=verdict(preview),
@@ -75,21 +77,3 @@ def plan_of(stack: str, config: Mapping[str, str], root: Path) -> PlatformPlan |
 def _parsed(text: str) -> Any:
     """Structured values are reported as JSON, everything else as text."""
     return json.loads(text) if text[:1] in ("{", "[") else text
-
-
-def _shapes(plan: PlatformPlan) -> list[tuple[NodePoolShape, str]]:
-    sharing = _sharing(plan.settings)
-    return [(shape, sharing.get(shape.name, "exclusive")) for shape in plan.cluster.pools]
-
-
-def _sharing(settings: Settings) -> dict[str, str]:
-    """How each pool's accelerators are shared, in words."""
-    cluster = settings.cluster
-    if not isinstance(cluster, EksCluster | GkeCluster):
-        return {}
-    words = {}
-    for pool in cluster.node_pools:
-        given = pool.sharing.model_dump(by_alias=False)
-        kind = given.pop("kind")
-        words[pool.name] = " ".join([kind, *(f"{key} {value}" for key, value in given.items())])
-    return words

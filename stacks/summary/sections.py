@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from stacks.cost.estimate import CostEstimate
 from stacks.summary.events import OPERATIONS, Violation
 from stacks.summary.images import Image
 from stacks.summary.policies import Verdict
@@ -39,6 +40,8 @@ def sections(summary: Summary) -> list[Section]:
     parts = [_changes(summary)]
     if summary.accelerators:
         parts.append(_accelerators(summary))
+    if summary.cost is not None:
+        parts.append(_cost(summary.cost))
     if summary.images:
         parts.append(_images(summary.images))
     if summary.exposures:
@@ -74,6 +77,13 @@ def _accelerators(summary: Summary) -> Section:
     )
     heading = ("pool", "accelerator", "machine type", "nodes", "schedulable", "sharing", "zones")
     return Section("Accelerators", (), (Table(heading, rows),))
+
+
+def _cost(cost: CostEstimate) -> Section:
+    sources = f"Prices: {'; '.join(cost.sources)}." if cost.sources else ""
+    text = tuple(sentence for sentence in (f"{cost.title}.", sources) if sentence)
+    heading = ("what", "how many", "low", "high", "note")
+    return Section("Cost", text, (Table(heading, tuple(cost.rows())),))
 
 
 def _images(images: Sequence[Image]) -> Section:
