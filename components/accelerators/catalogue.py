@@ -319,8 +319,8 @@ AUTOGLM: Final = "AutoGLM-Phone-9B"
 
 _CUDA: Final = Support(
     "proven",
-    "the publisher serves it by vLLM and SGLang on CUDA in bfloat16 (Open-AutoGLM README), which cards of "
-    "compute capability 8.0 and newer compute; whether it fits is planned from the memory",
+    "its publisher documents vLLM and SGLang (Open-AutoGLM README), whose CUDA builds compute bfloat16 from "
+    "compute capability 8.0 on; whether it fits is planned from the memory. Not tested here on this card",
 )
 
 
@@ -338,7 +338,7 @@ _EVIDENCE: Final[Mapping[str, Mapping[str, Support]]] = {
         ),
         **dict.fromkeys(
             ("TPU-v4", "TPU-v5e", "TPU-v5p", "TPU-v6e"),
-            _unproven("tpu-inference does not list GLM-4.1V among the models that it tests"),
+            _unproven("no evidence of GLM-4.1V on vLLM for TPU"),
         ),
         **dict.fromkeys(
             ("Inferentia2", "Trainium", "Trainium2"),

@@ -21,7 +21,7 @@ Capacity = Literal["on-demand", "spot", "reservation"]
 _NOTES: Final[dict[Capacity, str]] = {
     "on-demand": "",
     "spot": "spot capacity: at most the on-demand price, which is taken here",
-    "reservation": "reserved capacity: the cloud bills all of it from the day of the reservation, used or not",
+    "reservation": "reserved capacity: billed whether it is used or not, so the largest size is taken",
 }
 
 
@@ -102,8 +102,8 @@ class CostEstimate:
         oldest, newest = self.prices_from
         dates = f"{newest}" if oldest == newest else f"{oldest} to {newest}"
         return (
-            f"Monthly cost ({self.currency}), an estimate from list prices of {dates}, without tax, discounts "
-            "and data transfer"
+            f"Monthly cost ({self.currency}), an estimate from list prices of {dates}, without tax, "
+            "discounts and data transfer"
         )
 
     def rows(self) -> tuple[tuple[str, str, str, str, str], ...]:
@@ -143,9 +143,8 @@ def _pool_line(pool: PricedPool, table: PriceTable) -> CostLine:
     if found is None:
         return CostLine(pool.name, what, None, None, f"no price for {pool.region}")
     monthly = found[0] * HOURS_PER_MONTH
-    return CostLine(
-        pool.name, what, pool.min_nodes * monthly, pool.max_nodes * monthly, _NOTES[pool.capacity]
-    )
+    least = pool.max_nodes if pool.capacity == "reservation" else pool.min_nodes
+    return CostLine(pool.name, what, least * monthly, pool.max_nodes * monthly, _NOTES[pool.capacity])
 
 
 def _item_line(item: PricedItem, table: PriceTable) -> CostLine:
