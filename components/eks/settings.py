@@ -1,22 +1,24 @@
 """The cluster section of a stack on Amazon EKS, as people write it.
 
-Where a value is an enumeration or a limit of AWS, the source is the EC2, EKS, KMS or CloudWatch Logs API model.
+Enumerations and limits are those of the EC2, EKS, KMS and CloudWatch Logs API models.
 """
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from components.common.names import DnsLabel, LabelValue
+from components.common.cidr import Cidr, Ipv4Cidr
+from components.common.names import LabelValue
 from components.common.quantities import GIB, Bytes
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
 
 ACCOUNT_ID: Final = r"^\d{12}$"
 REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
 ZONE: Final = r"^[a-z]{2}(-[a-z]+)+-\d[a-h]$"
-ROLE_ARN: Final = r"^arn:aws(-cn|-us-gov)?:iam::\d{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$"
+ROLE_ARN: Final = r"^arn:aws(-us-gov)?:iam::\d{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$"
 MAX_POOL_NAME: Final = 30
 """Names of instances, launch templates and node groups (63 characters at most) are made from a pool's."""
 
@@ -33,39 +35,52 @@ LogRetentionDays = Literal[
 """What CloudWatch Logs accepts (PutRetentionPolicy)."""
 
 
+class EksNat(FrozenModel):
+    """NAT gateways, for the networks that nodes and pods must reach on the internet, and no others."""
+
+    gateways: Literal["single", "per-zone"] = "per-zone"
+    """`single` saves cost; when its zone fails, nothing gets out."""
+    destinations: Annotated[tuple[Ipv4Cidr, ...], Field(min_length=1)]
+    """Networks that may be reached, over TCP port 443. There is no route to anything else."""
+
+
 class EksNetwork(FrozenModel):
     """The VPC. Its subnets are planned from the range and the zones; see `components/eks/cidr.py`."""
 
-    cidr: str
+    cidr: Ipv4Cidr
     """Range of the VPC, /16 to /20, e.g. `10.40.0.0/16`. An eighth of it goes to each zone."""
     zones: Annotated[tuple[Zone, ...], Field(min_length=3)]
     """Availability zones of the region, three at least, e.g. `eu-central-1a`. The letter decides the zone's
     place in the range, so adding, removing or reordering zones moves no other subnet."""
-    service_cidr: str = "172.20.0.0/16"
+    zone_ids: dict[Zone, Annotated[str, Field(pattern=r"^[a-z0-9]+-az\d+$")]] = Field(default_factory=dict)
+    """Ids of the zones, e.g. `eu-central-1a: euc1-az2`, as `aws ec2 describe-availability-zones` shows them:
+    which name means which zone differs from account to account. With them, pools skip zones that are not
+    known to offer their instance type."""
+    service_cidr: Ipv4Cidr = IPv4Network("172.20.0.0/16")
     """Range of the cluster's Service addresses, /12 to /24. Cannot be changed later."""
-    peer_cidrs: tuple[str, ...] = ()
+    peer_cidrs: tuple[Ipv4Cidr, ...] = ()
     """Ranges that are or will be connected to the VPC, by peering, transit gateway or VPN: nothing may
     overlap them, and whoever reaches the private API endpoint is among them."""
-    nat: Literal["none", "single", "per-zone"] = "none"
-    """Way out to the internet, e.g. for models from Hugging Face. `none`: there is none, everything that nodes
-    need comes over interface endpoints. `single` saves cost, and ends with its zone."""
+    nat: EksNat | None = None
+    """Way out to the internet, e.g. for models from Hugging Face. Without it there is none: everything that
+    nodes need comes over interface endpoints."""
     public_subnets: bool = False
     """Subnets for internet-facing load balancers. NAT gateways bring them along."""
     flow_log_retention_days: LogRetentionDays = 365
     """How long VPC flow logs are kept."""
 
 
-class ApiAccess(FrozenModel):
+class EksApiAccess(FrozenModel):
     """Who reaches the Kubernetes API endpoint. It is always reachable from within the VPC."""
 
-    private_cidrs: tuple[str, ...] = ()
+    private_cidrs: tuple[Ipv4Cidr, ...] = ()
     """Ranges among `network.peerCidrs` that may reach the private endpoint, e.g. of a VPN or a CI runner."""
-    public_cidrs: tuple[str, ...] = ()
+    public_cidrs: tuple[Cidr, ...] = ()
     """Public ranges that may reach a public endpoint; without any there is no public endpoint.
     All addresses are refused."""
 
 
-class Addons(FrozenModel):
+class EksAddonVersions(FrozenModel):
     """Versions of the EKS add-ons, as `aws eks describe-addon-versions --kubernetes-version …` lists them."""
 
     vpc_cni: AddonVersion
@@ -93,19 +108,19 @@ class Taint(FrozenModel):
     """Effect, in Kubernetes' spelling."""
 
 
-class OnDemand(FrozenModel):
+class EksOnDemand(FrozenModel):
     """Instances at the list price, while there are any."""
 
     kind: Literal["on-demand"]
 
 
-class Spot(FrozenModel):
+class EksSpot(FrozenModel):
     """Spare instances, taken back with two minutes' notice."""
 
     kind: Literal["spot"]
 
 
-class Reservation(FrozenModel):
+class EksReservation(FrozenModel):
     """An On-Demand Capacity Reservation of the account."""
 
     kind: Literal["reservation"]
@@ -115,7 +130,7 @@ class Reservation(FrozenModel):
     """Zone that it is in."""
 
 
-class CapacityBlock(FrozenModel):
+class EksCapacityBlock(FrozenModel):
     """A Capacity Block for ML: accelerators bought for a period."""
 
     kind: Literal["capacity-block"]
@@ -125,7 +140,9 @@ class CapacityBlock(FrozenModel):
     """Zone that it is in."""
 
 
-CapacitySource = Annotated[OnDemand | Spot | Reservation | CapacityBlock, Field(discriminator="kind")]
+CapacitySource = Annotated[
+    EksOnDemand | EksSpot | EksReservation | EksCapacityBlock, Field(discriminator="kind")
+]
 
 
 class Exclusive(FrozenModel):
@@ -153,7 +170,7 @@ class Mig(FrozenModel):
 Sharing = Annotated[Exclusive | TimeSlicing | Mig, Field(discriminator="kind")]
 
 
-class SystemPool(FrozenModel):
+class EksSystemPool(FrozenModel):
     """Untainted nodes for the cluster's own workloads and the platform's services."""
 
     machine_type: str = "m7i.xlarge"
@@ -183,8 +200,8 @@ class EksNodePool(FrozenModel):
     max_nodes: PositiveInt
     """Most nodes, counted like `minNodes`. Between the two the cluster autoscaler decides."""
     zones: tuple[Zone, ...] = ()
-    """Zones among `network.zones`; without any, all of them where the instance type is offered."""
-    capacity: CapacitySource = OnDemand(kind="on-demand")
+    """Zones among `network.zones`; without any, those of them that are known to offer the instance type."""
+    capacity: CapacitySource = EksOnDemand(kind="on-demand")
     """Where the instances come from."""
     disk: Bytes = 200 * GIB
     """Root volume: images, logs and, where the instance has no disks of its own, scratch space of pods."""
@@ -203,7 +220,7 @@ class EksNodePool(FrozenModel):
     """Release of the EKS-optimised image; without it, EKS takes the newest when the pool is created."""
 
 
-class FileSystem(FrozenModel):
+class EksFileSystem(FrozenModel):
     """The EFS file system behind storage class `shared`, which holds the published weights."""
 
     throughput_mode: Literal["elastic", "bursting"] = "elastic"
@@ -219,11 +236,9 @@ class EksCluster(FrozenModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
     """Name of the cluster; names of everything else begin with it."""
     region: Region
-    """Region, e.g. `eu-central-1`."""
+    """Region, e.g. `eu-central-1`. Those of AWS China are not supported."""
     account_id: AccountId
     """The account, 12 digits, in quotes. Other accounts are refused at `pulumi up`."""
-    partition: Literal["aws", "aws-cn", "aws-us-gov"] = "aws"
-    """Partition that the region belongs to."""
     version: Annotated[str, Field(pattern=r"^1\.\d{2}$")]
     """Kubernetes minor version, in quotes, e.g. `"1.34"`."""
     support_type: Literal["STANDARD", "EXTENDED"] = "STANDARD"
@@ -232,23 +247,28 @@ class EksCluster(FrozenModel):
     """IAM roles that administer the cluster, the one that runs `pulumi up` among them. Nobody else is let in,
     not even the cluster's creator."""
     key_administrators: tuple[RoleArn, ...]
-    """IAM roles that administer the encryption keys, the one that runs `pulumi up` among them. They
-    cannot decrypt with them."""
+    """IAM roles of the account that administer the encryption keys, the one that runs `pulumi up` among them.
+    The key policies let them manage the keys, not decrypt with them."""
     network: EksNetwork
     """VPC and subnets."""
-    api: ApiAccess = Field(default_factory=ApiAccess)
+    api: EksApiAccess = Field(default_factory=EksApiAccess)
     """Access to the Kubernetes API."""
     log_retention_days: LogRetentionDays = 365
     """How long the control plane's logs are kept, audit log included."""
-    addons: Addons
+    addons: EksAddonVersions
     """Pinned versions of the add-ons."""
-    system_pool: SystemPool = Field(default_factory=SystemPool)
+    system_pool: EksSystemPool = Field(default_factory=EksSystemPool)
     """Nodes for everything that needs no accelerator."""
     node_pools: tuple[EksNodePool, ...] = ()
     """Further pools."""
-    file_system: FileSystem = Field(default_factory=FileSystem)
+    file_system: EksFileSystem = Field(default_factory=EksFileSystem)
     """Shared storage for models."""
     tags: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")], str] = Field(
         default_factory=dict
     )
     """Tags of everything in the account, e.g. for cost allocation."""
+
+    @property
+    def partition(self) -> str:
+        """Partition of the region: `aws` or `aws-us-gov` (endpoints.json of botocore)."""
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
