@@ -1,8 +1,8 @@
 """Inputs of registered resources against the types that the providers' SDKs declare.
 
-Neither mocks nor the plan-only plugin know a provider's schema: a property that does not exist, or a list where the
-provider wants one value, would be found by the first real update. The Python SDKs are generated from that schema,
-so their own classes say what a provider takes.
+Neither mocks nor the plan-only plugin know a provider's schema: a property that does not exist, or a list where
+the provider wants one value, would be found by the first real update only. The Python SDKs are generated from
+that schema, so their own classes say what a provider takes.
 """
 
 from __future__ import annotations
@@ -154,19 +154,22 @@ def _deprecation(getter: Any) -> str | None:
     return messages[0] if messages else "deprecated"
 
 
+def _is_another_form(annotation: Any, origin: Any) -> bool:
+    """Whether a member of a union is but another way to write the value, or to have none."""
+    if origin in (Awaitable, pulumi.Output) or annotation is type(None):
+        return True
+    return inspect.isclass(annotation) and (
+        typing.is_typeddict(annotation) or _types.is_output_type(annotation)
+    )
+
+
 def _alternatives(annotation: Any) -> Iterator[Any]:
     """The types that a value may have, once it is known."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         for member in typing.get_args(annotation):
             yield from _alternatives(member)
-    elif origin in (Awaitable, pulumi.Output) or annotation is type(None):
-        return
-    elif inspect.isclass(annotation) and (
-        typing.is_typeddict(annotation) or _types.is_output_type(annotation)
-    ):
-        return
-    else:
+    elif not _is_another_form(annotation, origin):
         yield annotation
 
 

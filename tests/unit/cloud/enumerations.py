@@ -16,6 +16,18 @@ from tests.harness.api_models import (
 )
 from tests.harness.sdk_types import Leaf
 
+_FLAG_AS_TEXT: Final = Written(
+    "Terraform provider google, insecure_kubelet_readonly_port_enabled", frozenset({"TRUE", "FALSE"})
+)
+_PROTOCOLS: Final = Written(
+    "compute.v1 Firewall.allowed[].IPProtocol",
+    frozenset({"tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp", "all"}),
+)
+_GCS_CLASSES: Final = Written(
+    "storage.v1 Bucket.storageClass",
+    frozenset({"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL"}),
+)
+
 ENUMERATIONS: Final[Mapping[tuple[str, str], Values]] = {
     # EKS
     ("aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "accessScope.type"): Aws(
@@ -47,44 +59,166 @@ ENUMERATIONS: Final[Mapping[tuple[str, str], Values]] = {
     ("aws:kms/key:Key", "customerMasterKeySpec"): Aws("kms", "CustomerMasterKeySpec"),
     ("aws:kms/key:Key", "keyUsage"): Aws("kms", "KeyUsageType"),
     # S3
-    ("aws:s3/bucketVersioning:BucketVersioning", "versioningConfiguration.status"): Aws(
-        "s3", "BucketVersioningStatus"
-    ),
+    **{
+        (f"aws:s3/{token}", path): Aws("s3", shape)
+        for token, path, shape in (
+            (
+                "bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+                "rules[].status",
+                "ExpirationStatus",
+            ),
+            (
+                "bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+                "rules[].transitions[].storageClass",
+                "TransitionStorageClass",
+            ),
+            (
+                "bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+                "objectLockEnabled",
+                "ObjectLockEnabled",
+            ),
+            (
+                "bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+                "rule.defaultRetention.mode",
+                "ObjectLockRetentionMode",
+            ),
+            ("bucketOwnershipControls:BucketOwnershipControls", "rule.objectOwnership", "ObjectOwnership"),
+            (
+                "bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+                "rules[].applyServerSideEncryptionByDefault.sseAlgorithm",
+                "ServerSideEncryption",
+            ),
+            (
+                "bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+                "rules[].blockedEncryptionTypes[]",
+                "EncryptionType",
+            ),
+            (
+                "bucketVersioning:BucketVersioning",
+                "versioningConfiguration.status",
+                "BucketVersioningStatus",
+            ),
+        )
+    },
     # GKE
-    ("gcp:container/cluster:Cluster", "datapathProvider"): Google(
-        "container.v1", "NetworkConfig", "datapathProvider"
-    ),
-    ("gcp:container/cluster:Cluster", "releaseChannel.channel"): Google(
-        "container.v1", "ReleaseChannel", "channel"
-    ),
-    ("gcp:container/nodePool:NodePool", "autoscaling.locationPolicy"): Google(
-        "container.v1", "NodePoolAutoscaling", "locationPolicy"
-    ),
+    **{
+        ("gcp:container/cluster:Cluster", path): Google("container.v1", schema, name)
+        for path, schema, name in (
+            ("anonymousAuthenticationConfig.mode", "AnonymousAuthenticationConfig", "mode"),
+            ("binaryAuthorization.evaluationMode", "BinaryAuthorization", "evaluationMode"),
+            ("databaseEncryption.state", "DatabaseEncryption", "state"),
+            ("datapathProvider", "NetworkConfig", "datapathProvider"),
+            ("dnsConfig.clusterDns", "DNSConfig", "clusterDns"),
+            ("gatewayApiConfig.channel", "GatewayAPIConfig", "channel"),
+            ("inTransitEncryptionConfig", "NetworkConfig", "inTransitEncryptionConfig"),
+            ("ipAllocationPolicy.stackType", "IPAllocationPolicy", "stackType"),
+            ("loggingConfig.enableComponents[]", "LoggingComponentConfig", "enableComponents"),
+            ("monitoringConfig.enableComponents[]", "MonitoringComponentConfig", "enableComponents"),
+            ("releaseChannel.channel", "ReleaseChannel", "channel"),
+            ("securityPostureConfig.mode", "SecurityPostureConfig", "mode"),
+        )
+    },
+    **{
+        ("gcp:container/nodePool:NodePool", path): Google("container.v1", schema, name)
+        for path, schema, name in (
+            ("autoscaling.locationPolicy", "NodePoolAutoscaling", "locationPolicy"),
+            ("placementPolicy.type", "PlacementPolicy", "type"),
+            ("upgradeSettings.strategy", "UpgradeSettings", "strategy"),
+        )
+    },
+    # A cluster has the configuration of its first pool, too.
+    **{
+        (token, f"nodeConfig.{path}"): Google("container.v1", schema, name)
+        for token in ("gcp:container/cluster:Cluster", "gcp:container/nodePool:NodePool")
+        for path, schema, name in (
+            (
+                "guestAccelerators[].gpuDriverInstallationConfig.gpuDriverVersion",
+                "GPUDriverInstallationConfig",
+                "gpuDriverVersion",
+            ),
+            (
+                "guestAccelerators[].gpuSharingConfig.gpuSharingStrategy",
+                "GPUSharingConfig",
+                "gpuSharingStrategy",
+            ),
+            ("linuxNodeConfig.cgroupMode", "LinuxNodeConfig", "cgroupMode"),
+            ("reservationAffinity.consumeReservationType", "ReservationAffinity", "consumeReservationType"),
+            ("taints[].effect", "NodeTaint", "effect"),
+            ("workloadMetadataConfig.mode", "WorkloadMetadataConfig", "mode"),
+        )
+    },
+    (
+        "gcp:container/cluster:Cluster",
+        "nodePoolDefaults.nodeConfigDefaults.insecureKubeletReadonlyPortEnabled",
+    ): _FLAG_AS_TEXT,
     (
         "gcp:container/nodePool:NodePool",
-        "nodeConfig.guestAccelerators[].gpuDriverInstallationConfig.gpuDriverVersion",
-    ): Google("container.v1", "GPUDriverInstallationConfig", "gpuDriverVersion"),
-    ("gcp:container/nodePool:NodePool", "nodeConfig.taints[].effect"): Google(
-        "container.v1", "NodeTaint", "effect"
+        "nodeConfig.kubeletConfig.insecureKubeletReadonlyPortEnabled",
+    ): _FLAG_AS_TEXT,
+    # Networks
+    ("gcp:compute/firewall:Firewall", "allows[].protocol"): _PROTOCOLS,
+    ("gcp:compute/firewall:Firewall", "denies[].protocol"): _PROTOCOLS,
+    ("gcp:compute/firewall:Firewall", "direction"): Google("compute.v1", "Firewall", "direction"),
+    ("gcp:compute/firewall:Firewall", "logConfig.metadata"): Google(
+        "compute.v1", "FirewallLogConfig", "metadata"
     ),
-    ("gcp:container/nodePool:NodePool", "nodeConfig.workloadMetadataConfig.mode"): Google(
-        "container.v1", "WorkloadMetadataConfig", "mode"
+    ("gcp:compute/network:Network", "routingMode"): Google(
+        "compute.v1", "NetworkRoutingConfig", "routingMode"
+    ),
+    ("gcp:compute/subnetwork:Subnetwork", "logConfig.aggregationInterval"): Google(
+        "compute.v1", "SubnetworkLogConfig", "aggregationInterval"
+    ),
+    ("gcp:compute/subnetwork:Subnetwork", "logConfig.metadata"): Google(
+        "compute.v1", "SubnetworkLogConfig", "metadata"
+    ),
+    ("gcp:compute/subnetwork:Subnetwork", "stackType"): Google("compute.v1", "Subnetwork", "stackType"),
+    ("gcp:dns/managedZone:ManagedZone", "visibility"): Google("dns.v1", "ManagedZone", "visibility"),
+    ("gcp:dns/recordSet:RecordSet", "type"): Written(
+        "Cloud DNS, supported record types",
+        frozenset({"A", "AAAA", "CAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"}),
+    ),
+    # Keys and audit
+    ("gcp:kms/cryptoKey:CryptoKey", "purpose"): Google("cloudkms.v1", "CryptoKey", "purpose"),
+    ("gcp:kms/cryptoKey:CryptoKey", "versionTemplate.algorithm"): Google(
+        "cloudkms.v1", "CryptoKeyVersionTemplate", "algorithm"
+    ),
+    ("gcp:kms/cryptoKey:CryptoKey", "versionTemplate.protectionLevel"): Google(
+        "cloudkms.v1", "CryptoKeyVersionTemplate", "protectionLevel"
+    ),
+    ("gcp:projects/iAMAuditConfig:IAMAuditConfig", "auditLogConfigs[].logType"): Google(
+        "cloudresourcemanager.v1", "AuditLogConfig", "logType"
     ),
     # Cloud Storage
+    ("gcp:storage/bucket:Bucket", "lifecycleRules[].action.storageClass"): _GCS_CLASSES,
+    ("gcp:storage/bucket:Bucket", "lifecycleRules[].action.type"): Written(
+        "storage.v1 Bucket.lifecycle.rule[].action.type",
+        frozenset({"AbortIncompleteMultipartUpload", "Delete", "SetStorageClass"}),
+    ),
+    ("gcp:storage/bucket:Bucket", "lifecycleRules[].condition.withState"): Written(
+        "Terraform provider google, with_state", frozenset({"LIVE", "ARCHIVED", "ANY"})
+    ),
+    ("gcp:storage/bucket:Bucket", "storageClass"): _GCS_CLASSES,
     ("gcp:storage/bucket:Bucket", "publicAccessPrevention"): Written(
         "storage.v1 Bucket.iamConfiguration.publicAccessPrevention", frozenset({"enforced", "inherited"})
     ),
 }
 """By type token and property path."""
 
+_MACHINE: Final = "no API document lists them; the catalogue's tests check those that are used"
 FREE: Final[Mapping[tuple[str, str], str]] = {
-    ("gcp:container/nodePool:NodePool", "nodeConfig.guestAccelerators[].type"): (
-        "no API document lists accelerator types; the catalogue's tests check those that we use"
-    ),
+    ("gcp:container/nodePool:NodePool", "nodeConfig.guestAccelerators[].type"): _MACHINE,
+    ("gcp:container/nodePool:NodePool", "nodeConfig.guestAccelerators[].gpuPartitionSize"): _MACHINE,
 }
 """Texts that look like enumerations to :func:`looks_enumerated` and are none, with the reason."""
 
-SINGLE: Final = frozenset({"EKS API reference, EncryptionConfig.resources"})
+FREE_NAMES: Final[Mapping[str, str]] = {
+    "location": "regions and zones are in no API document",
+    "member": "an identity",
+    "name": "whatever its owner calls it; compute.v1 has an enumeration of that name elsewhere",
+}
+"""The same for a property of that name of any resource."""
+
+SINGLE: Final = frozenset({"EKS API reference, EncryptionConfig.resources", "botocore s3.ObjectLockEnabled"})
 """Enumerations of a single value, by name."""
 
 _AWS_SERVICES: Final = {"alb": "elbv2", "lb": "elbv2", "cloudwatch": "logs", "route53": "route53"}
@@ -132,7 +266,8 @@ def looks_enumerated(leaf: Leaf) -> str | None:
 def is_covered(leaf: Leaf) -> bool:
     """Whether it is known what the input may be."""
     place = (leaf.type, leaf.path)
-    return place in ENUMERATIONS or place in FREE or leaf.type.startswith("kubernetes:")
+    free = place in FREE or leaf.path.rsplit(".", 1)[-1] in FREE_NAMES
+    return place in ENUMERATIONS or free or leaf.type.startswith("kubernetes:")
 
 
 def wrong_value(leaf: Leaf) -> str | None:
