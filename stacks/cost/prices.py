@@ -15,6 +15,8 @@ from components.common.schema import FrozenModel
 
 HOURS_PER_MONTH: Final = 730
 """What both clouds' calculators reckon with: 365 × 24 / 12."""
+EVERYWHERE: Final = "global"
+"""In place of a region, for what costs the same in all of them."""
 TABLE: Final = Path(__file__).with_name("prices.yaml")
 
 Unit = Literal["hour", "month", "gb", "gb-month"]
@@ -70,7 +72,7 @@ class PriceTable(FrozenModel):
     nodes: dict[Cloud, dict[str, tuple[NodePrices, ...]]]
     """Machine types, by cloud and region."""
     items: dict[Cloud, dict[str, dict[str, ItemPrice]]]
-    """Everything else, by cloud, region and key."""
+    """Everything else, by cloud, region or `global`, and key."""
 
     @model_validator(mode="after")
     def _sources_are_known(self) -> PriceTable:
@@ -97,8 +99,9 @@ class PriceTable(FrozenModel):
         return None
 
     def item(self, cloud: Cloud, region: str, key: str) -> ItemPrice | None:
-        """The price of an item; None where the table has none."""
-        return self.items.get(cloud, {}).get(region, {}).get(key)
+        """The price of an item in the region, or everywhere; None where the table has neither."""
+        regions = self.items.get(cloud, {})
+        return regions.get(region, {}).get(key) or regions.get(EVERYWHERE, {}).get(key)
 
 
 def load_prices(path: Path = TABLE) -> PriceTable:

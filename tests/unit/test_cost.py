@@ -92,6 +92,16 @@ def test_what_has_no_price_is_named_and_never_taken_as_free() -> None:
     assert found.rows()[-1] == ("Sum", "", "438", "876", "without elsewhere, Filestore")
 
 
+def test_what_costs_the_same_everywhere_is_priced_in_every_region() -> None:
+    table = load_prices()
+    for region in ("us-central1", "europe-west4"):
+        fee = PricedItem("Control plane", "gcp", region, "gke-control-plane")
+        assert estimate([], [fee], table).low == Decimal("73.00")
+    assert estimate(
+        [], [PricedItem("Control plane", "aws", "eu-west-1", "eks-control-plane")], table
+    ).unpriced
+
+
 def test_accelerators_that_are_added_to_a_machine_are_not_in_its_price() -> None:
     plain = machine_type("gcp", "n1-standard-4")
     pool = PricedPool("n1", "gcp", "us-central1", plain, 1, 1)

@@ -27,24 +27,6 @@ def ec2_instance_types() -> dict[str, dict[str, Any]]:
 
 
 @functools.cache
-def ec2_regions() -> dict[str, frozenset[str]]:
-    """EC2's DescribeInstanceTypeOfferings by region, as moto has recorded it: region → instance types."""
-    folder = importlib.resources.files("moto").joinpath(
-        "ec2", "resources", "instance_type_offerings", "region"
-    )
-    names = sorted(file.name.split(".")[0] for file in folder.iterdir())
-    return {
-        region: frozenset(
-            row["InstanceType"]
-            for row in _json(
-                "moto", "ec2", "resources", "instance_type_offerings", "region", f"{region}.json"
-            )
-        )
-        for region in names
-    }
-
-
-@functools.cache
 def ec2_enumeration(shape: str) -> frozenset[str]:
     """Values of an enumeration of the EC2 API model in botocore."""
     model = _json("botocore", "data", "ec2", "2016-11-15", "service-2.json")

@@ -10,9 +10,8 @@ import pytest
 from components.accelerators.catalogue import accelerator
 from components.accelerators.ec2 import EC2
 from components.accelerators.machine import MachineType
-from components.accelerators.offerings import RECORDED_REGIONS, offered, regions
 from components.common.quantities import MIB
-from tests.unit.accelerators.recorded import ec2_enumeration, ec2_instance_types, ec2_regions
+from tests.unit.accelerators.recorded import ec2_enumeration, ec2_instance_types
 
 NOT_RECORDED: Mapping[str, str] = {}
 """Instance types that moto has not recorded, with the reason why we have them all the same."""
@@ -106,19 +105,3 @@ def test_pods_of_a_node_by_the_addresses_of_its_interfaces() -> None:
     listed = {"m7i.large": 29, "m7i.xlarge": 58, "g5.48xlarge": 345, "g6e.12xlarge": 292, "g6e.48xlarge": 492}
     listed |= {"p4d.24xlarge": 737, "p5.48xlarge": 100, "p5en.48xlarge": 198, "trn1.32xlarge": 247}
     assert {name: pods[name] for name in listed} == listed
-
-
-def test_the_regions_of_every_type_are_those_that_ec2_offers_it_in() -> None:
-    recorded = ec2_regions()
-    assert set(recorded) == RECORDED_REGIONS
-    for machine in EC2:
-        theirs = {region for region, types in recorded.items() if machine.name in types}
-        ours = regions(machine.name)
-        assert ours == (theirs if machine.accelerator else None), f"{machine.name}: {ours} is not {theirs}"
-
-
-def test_what_is_not_recorded_is_unknown_and_not_refused() -> None:
-    assert offered("p5e.48xlarge", "us-east-2") is True
-    assert offered("p5e.48xlarge", "eu-central-1") is False
-    assert offered("p5e.48xlarge", "xx-north-9") is None
-    assert offered("m7i.large", "eu-central-1") is None
