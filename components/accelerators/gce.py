@@ -1,9 +1,10 @@
 """Google Compute Engine machine types: those with accelerators, and those that a system pool uses.
 
 Source: GoogleCloudPlatform/cluster-autoscaler, GKE's own, pkg/cloudprovider/gke/machinetypes, August 2026. No
-package that the tests can use has this data; what they hold it against are the numbers in the names. Once, all
-were compared with the Compute Engine listing in Cyclenerd/google-cloud-pricing-cost-calculator of August 2026:
-vCPUs and memory agree, but for ct6e-standard-8t, to which GKE gives half its 360 threads, and ct4p, not listed.
+package that the tests can use has this data; what they hold it against are the numbers in the names. Compared
+once with the Compute Engine listing in Cyclenerd/google-cloud-pricing-cost-calculator, also of August 2026:
+vCPUs and memory agree, but for ct6e-standard-8t, which GKE runs with 180 of its 360 threads, and for ct4p,
+which is not listed there.
 """
 
 from __future__ import annotations
