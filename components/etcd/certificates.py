@@ -43,7 +43,7 @@ class LeafCertificate:
     common_name: str
     usages: tuple[str, ...]
     dns_names: tuple[str, ...] = ()
-    """etcd compares them with the address that a connection comes from; clients therefore have none."""
+    """etcd compares a member's with the address that its connection comes from. Clients have none."""
     ip_addresses: tuple[str, ...] = ()
 
 

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from etcd_tools.errors import ApiError, Unreachable
 
 Json = dict[str, Any]
+_UNKNOWN = 2
+"""gRPC status UNKNOWN."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +93,27 @@ class Gateway:
             ) from error
         finally:
             connection.close()
-        return _answer(self.endpoint, text)
+        return _answer(self.endpoint, response.status, text)
 
 
-def _answer(endpoint: str, text: bytes) -> Json:
+def _answer(endpoint: str, status: int, text: bytes) -> Json:
+    """The first message of an answer; raises ApiError where it is an error.
+
+    Errors are a google.rpc.Status with an HTTP status of their own, or, once a stream has begun, below
+    `error`.
+    """
     try:
         # Streaming methods answer with a line for each message; the first one is all that is asked for here.
         answer = json.loads(text.splitlines()[0]) if text else {}
-    except (ValueError, IndexError) as error:
-        raise ApiError(endpoint, 2, f"not JSON: {text[:200]!r}") from error
-    if "error" in answer and isinstance(answer["error"], dict):
-        answer = answer["error"] | {"error": answer["error"].get("message", "")}
-    if "error" in answer:
-        message = str(answer.get("message") or answer["error"])
-        raise ApiError(endpoint, int(answer.get("code") or answer.get("grpc_code") or 2), message)
+    except ValueError as error:
+        raise ApiError(endpoint, _UNKNOWN, f"status {status}, not JSON: {text[:200]!r}") from error
+    if not isinstance(answer, dict):
+        raise ApiError(endpoint, _UNKNOWN, f"status {status}, not an object: {text[:200]!r}")
+    failure = answer.get("error", answer if status != http.client.OK else None)
+    if failure is not None:
+        details = failure if isinstance(failure, dict) else {"message": failure}
+        code = details.get("code", details.get("grpc_code", _UNKNOWN))
+        raise ApiError(endpoint, int(code), str(details.get("message") or f"status {status}"))
     result = answer.get("result", answer)
     return result if isinstance(result, dict) else {}
 

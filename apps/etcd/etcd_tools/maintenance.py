@@ -130,11 +130,8 @@ def replace(
             report(f"{old.label}: taken out")
             peer_url = old.peer_urls[0]
         assert peer_url is not None
-        cluster.call("cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
+        waiting = _add(cluster, peer_url)
         report(f"{peer_url}: added as a learner; it is to start with an empty data directory")
-        waiting = _joining(cluster.health(), name, peer_url)
-        if waiting is None:
-            raise Refused(peer_url, "was added and is gone again; somebody else changes the members")
     new = waiting
     if new.learner:
         cluster.wait(
@@ -142,6 +139,26 @@ def replace(
         )
         report(f"{new.peer_urls[0]}: has a vote")
     return next(member for member in cluster.members() if member.id == new.id)
+
+
+def _add(cluster: Cluster, peer_url: str) -> Member:
+    """A learner at that address."""
+
+    def added() -> Member | None:
+        return next((m for m in cluster.members() if m.learner and peer_url in m.peer_urls), None)
+
+    def add() -> bool:
+        # Asked again because an answer was lost, etcd would say that the address is taken.
+        if added() is None:
+            cluster.call("cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
+        return True
+
+    # etcd changes members only where all voters have been connected for five seconds.
+    cluster.wait(f"{peer_url} added as a learner", add, _HEALTHY_SECONDS)
+    found = added()
+    if found is None:
+        raise Refused(peer_url, "was added and is gone again; somebody else changes the members")
+    return found
 
 
 def _at(member: Member, name: str, peer_url: str | None) -> bool:
