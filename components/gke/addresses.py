@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final
@@ -36,6 +36,10 @@ NFS_PORTS: Final = ("111", "2046", "2049", "2050", "4045")
 CONTROL_PLANE_PORTS: Final = ("443", "8132")
 """API server, and the tunnel (konnectivity) by which it reaches nodes and pods."""
 
+_PRIVATE: Final = tuple(
+    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+"""RFC 1918 and RFC 6598."""
 _FOREIGN: Final = (
     NamedRange("Google's restricted addresses", RESTRICTED_APIS),
     NamedRange("link-local addresses", IPv4Network("169.254.0.0/16")),
@@ -82,7 +86,7 @@ def plan_addresses(network: GkeNetwork) -> tuple[AddressPlan | None, list[Proble
         NamedRange("network.serviceCidr", services),
     ]
     peers = [NamedRange(f"network.peerCidrs[{i}]", cidr) for i, cidr in enumerate(network.peer_cidrs)]
-    problems = [*_size_problems(network), *_public_problems(own), *overlaps([*_FOREIGN, *own, *peers])]
+    problems = [*_size_problems(network), *_public_problems(network), *overlaps([*_FOREIGN, *own, *peers])]
     if network.nat is not None:
         destinations = [
             NamedRange(f"network.nat.destinations[{i}]", cidr)
@@ -106,13 +110,21 @@ def _size_problems(network: GkeNetwork) -> Iterator[Problem]:
             yield Problem(key, f"{cidr}: choose a range of /{prefixes[0]} to /{prefixes[-1]}")
 
 
-def _public_problems(ranges: Sequence[NamedRange]) -> Iterator[Problem]:
-    for item in ranges:
-        if item.network.is_global:
+def _is_private(cidr: IPv4Network) -> bool:
+    return any(cidr.subnet_of(private) for private in _PRIVATE)
+
+
+def _public_problems(network: GkeNetwork) -> Iterator[Problem]:
+    for key, cidr in (
+        ("network.cidr", network.cidr),
+        ("network.podCidr", network.pod_cidr),
+        ("network.serviceCidr", network.service_cidr),
+    ):
+        if not _is_private(cidr):
             yield Problem(
-                item.key,
-                f"{item.network}: addresses of the Internet, which pods could then not reach; choose a "
-                "private range (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10)",
+                key,
+                f"{cidr}: addresses of others, whom pods could then not reach; choose a private range "
+                f"({', '.join(map(str, _PRIVATE))})",
             )
 
 
@@ -129,7 +141,7 @@ def access_problems(network: GkeNetwork, api: GkeApiAccess) -> Iterator[Problem]
                 "api.publicCidrs if its hosts come over the Internet",
             )
     for key, cidr in public:
-        if not is_anyone(cidr) and cidr.is_private:
+        if _is_private(cidr):
             yield Problem(
                 key,
                 f"{cidr}: no public addresses; a connected network belongs in network.peerCidrs and "

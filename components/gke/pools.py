@@ -28,14 +28,7 @@ from components.accelerators.tpu import TopologyError, TpuSlice, slice_on
 from components.common.labels import NODE_POOL
 from components.common.problems import Problem, below
 from components.common.quantities import GIB, format_bytes
-from components.gke.settings import (
-    CapacitySource,
-    GkeCluster,
-    GkeNodePool,
-    GkeSpot,
-    Mig,
-    TimeSlicing,
-)
+from components.gke.settings import CapacitySource, GkeCluster, GkeNodePool, GkeSpot
 
 SYSTEM_POOL: Final = "system"
 HYPERDISK_ONLY: Final = (
@@ -191,7 +184,7 @@ class _PoolPlanner:
         labels = {**pool.labels, NODE_POOL: pool.name}
         if card is not None:
             labels[ACCELERATOR_LABEL] = card.name
-        taints = tuple(Taint(taint.key, taint.value, taint.effect) for taint in pool.taints)
+        taints = tuple(taint.shape() for taint in pool.taints)
         fixed = tpu is not None and tpu.multi_host and pool.min_nodes == tpu.hosts
         digest = _digest(
             {
@@ -327,13 +320,7 @@ class _PoolPlanner:
         return machine
 
     def _sharing(self, machine: MachineType) -> Sharing:
-        match self._pool.sharing:
-            case TimeSlicing(replicas=replicas):
-                sharing = Sharing("time-slicing", replicas=replicas)
-            case Mig(profile=profile):
-                sharing = Sharing("mig", profile=profile)
-            case _:
-                sharing = Sharing()
+        sharing = self._pool.sharing.shape()
         self.problems.extend(below("sharing", sharing_problems(machine, sharing)))
         return sharing
 

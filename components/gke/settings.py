@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from components.accelerators.settings import EXCLUSIVE, LabelKey, LabelText, Sharing, Taint
 from components.common.cidr import Ipv4Cidr
 from components.common.quantities import GIB, Bytes
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
@@ -18,8 +19,6 @@ Region = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]{1,2}$", examples=["e
 Zone = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]{1,2}-[a-z]$", examples=["europe-west4-a"])]
 ProjectId = Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]{4,28}[a-z0-9]$", examples=["example-project"])]
 ProjectNumber = Annotated[str, Field(pattern=r"^[0-9]{6,14}$", examples=["111122223333"])]
-LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*)/)?[A-Za-z0-9]([A-Za-z0-9._-]*)$")]
-LabelText = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
 GoogleLabelKey = Annotated[str, Field(pattern=r"^[a-z][-_a-z0-9]{0,62}$")]
 GoogleLabelText = Annotated[str, Field(pattern=r"^[-_a-z0-9]{0,63}$")]
 IamMember = Annotated[
@@ -136,42 +135,6 @@ class GkeReservation(FrozenModel):
 CapacitySource: TypeAlias = Annotated[GkeOnDemand | GkeSpot | GkeReservation, Field(discriminator="kind")]
 
 
-class Exclusive(FrozenModel):
-    """Each GPU belongs to one container."""
-
-    kind: Literal["exclusive"]
-
-
-class TimeSlicing(FrozenModel):
-    """Containers take turns on a GPU. Nothing keeps them from each other's share of its memory."""
-
-    kind: Literal["time-slicing"]
-    replicas: Annotated[int, Field(strict=True, ge=2, le=48)]
-    """Containers that share one GPU; GKE's limit is 48."""
-
-
-class Mig(FrozenModel):
-    """Each GPU is partitioned in hardware (Multi-Instance GPU)."""
-
-    kind: Literal["mig"]
-    profile: Annotated[str, Field(pattern=r"^[1-7]g\.[0-9]+gb$", examples=["3g.40gb"])]
-    """Size of the partitions: one that the GPU has, all of them alike."""
-
-
-Sharing: TypeAlias = Annotated[Exclusive | TimeSlicing | Mig, Field(discriminator="kind")]
-
-
-class Taint(FrozenModel):
-    """Keeps pods off a node that do not tolerate it."""
-
-    key: LabelKey
-    """Key."""
-    value: LabelText = ""
-    """Value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
-    """What happens to pods that do not tolerate it."""
-
-
 class GkeUpgrade(FrozenModel):
     """How many nodes a surge upgrade adds and takes at a time."""
 
@@ -217,7 +180,7 @@ class GkeNodePool(FrozenModel):
     """GPU to attach to an N1 machine, by its name in the accelerator catalogue, e.g. `T4`."""
     driver: Literal["DEFAULT", "LATEST", "INSTALLATION_DISABLED"] = "DEFAULT"
     """NVIDIA driver that GKE installs: the default of its version, the newest it has, or none."""
-    sharing: Sharing = Exclusive(kind="exclusive")
+    sharing: Sharing = EXCLUSIVE
     """How containers share a GPU."""
     topology: Annotated[str, Field(pattern=r"^[1-9][0-9]*(x[1-9][0-9]*){1,2}$", examples=["2x4"])] | None = (
         None
