@@ -184,7 +184,7 @@ def _aws_annotations(settings: Entry) -> dict[str, str]:
             "ssl-cert": settings.tls.certificate_arn,
             "ssl-ports": PORT_NAME,
             "ssl-negotiation-policy": TLS_POLICY,
-            "backend-protocol": "ssl" if settings.tls.server_secret else "tcp",
+            "backend-protocol": "ssl" if settings.tls.server_secret_name else "tcp",
         }
     return {f"{_AWS}{key}": value for key, value in annotations.items()}
 

@@ -22,7 +22,7 @@ class AcmTls(FrozenModel):
     kind: Literal["acm"]
     certificate_arn: Annotated[str, Field(pattern=CERTIFICATE_ARN)]
     """ARN of the certificate, of the cluster's own region and account."""
-    server_secret: DnsLabel | None = None
+    server_secret_name: DnsLabel | None = None
     """A Secret of type kubernetes.io/tls in the tenant's namespace: the load balancer then speaks TLS to the
     servers too, which answer with that certificate (it is not checked: any name will do)."""
 
@@ -31,7 +31,7 @@ class SecretTls(FrozenModel):
     """The servers end TLS themselves; the load balancer passes it through."""
 
     kind: Literal["secret"]
-    secret: DnsLabel
+    secret_name: DnsLabel
     """A Secret of type kubernetes.io/tls in the tenant's namespace with the certificate for `hostname`. Who
     renews it (cert-manager, a pipeline) replaces the Secret; servers take the new one up while they run."""
 
@@ -58,4 +58,4 @@ class Entry(FrozenModel):
     def server_secret(self) -> str | None:
         """Secret with the certificate that the model servers answer with; None where they speak plain
         HTTP."""
-        return self.tls.secret if isinstance(self.tls, SecretTls) else self.tls.server_secret
+        return self.tls.secret_name if isinstance(self.tls, SecretTls) else self.tls.server_secret_name

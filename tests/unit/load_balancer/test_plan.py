@@ -22,7 +22,7 @@ ACCOUNT = AwsAccount("aws", "111122223333", "eu-central-1")
 PROJECT = GcpProject("example-project", "444455556666", "europe-west4")
 CERTIFICATE = "certificate/00000000-0000-0000-0000-000000000000"
 ACM = {"kind": "acm", "certificateArn": f"arn:aws:acm:eu-central-1:111122223333:{CERTIFICATE}"}
-SECRET = {"kind": "secret", "secret": "autoglm-tls"}
+SECRET = {"kind": "secret", "secretName": "autoglm-tls"}
 VPC = NamedRange("cluster.network.cidr", IPv4Network("10.40.0.0/16"))
 PEER = NamedRange("cluster.network.peerCidrs[0]", IPv4Network("10.8.0.0/16"))
 PODS = [NamedRange("pods", IPv4Network(cidr)) for cidr in ("10.40.0.0/19", "10.40.32.0/19")]
@@ -96,7 +96,7 @@ def test_the_tls_policy_is_one_of_elastic_load_balancing_without_old_versions() 
 
 
 def test_tls_on_aws_can_go_on_to_the_servers() -> None:
-    entry = plan({"tls": {**ACM, "serverSecret": "server-tls"}})
+    entry = plan({"tls": {**ACM, "serverSecretName": "server-tls"}})
     assert entry.annotations[f"{AWS}backend-protocol"] == "ssl"
     assert entry.settings.server_secret == "server-tls"
     assert plan({}).settings.server_secret is None
