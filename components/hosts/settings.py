@@ -15,6 +15,7 @@ from components.virtual_ip.settings import NodeName, VirtualIp
 
 KubernetesVersion = Annotated[str, Field(pattern=r"^1\.\d+\.\d+$")]
 DriverVersion = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 HttpsUrl = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.:\[\]-]+$")]
 
@@ -84,10 +85,21 @@ class Drivers(FrozenModel):
 
     nvidia: DriverVersion = "535.104"
     """NVIDIA driver, as `nvidia-smi` tells it."""
-    ascend: DriverVersion = "23.0"
-    """Ascend driver, as /usr/local/Ascend/driver/version.info tells it."""
-    cambricon: DriverVersion = "5.10"
-    """Cambricon driver, as `cnmon` tells it."""
+    ascend: DriverVersion | None = None
+    """Ascend driver, as /usr/local/Ascend/driver/version.info tells it; without one, any."""
+    cambricon: DriverVersion | None = None
+    """Cambricon driver, as /proc/driver/cambricon tells it; without one, any."""
+
+
+class AptSource(FrozenModel):
+    """A package archive besides the distribution's, for containerd and Kubernetes."""
+
+    name: NodeName
+    """Name of the file in /etc/apt/sources.list.d."""
+    source: Annotated[str, Field(pattern=r"^deb .+$")]
+    """Line of sources.list; `$KEY_FILE` stands for the key."""
+    key: Annotated[str, Field(pattern=r"^-----BEGIN PGP PUBLIC KEY BLOCK-----")]
+    """Public key of the archive, armored."""
 
 
 class Hosts(FrozenModel):
@@ -109,6 +121,12 @@ class Hosts(FrozenModel):
     """nofile of containerd, kubelet and logins."""
     swap: Literal["off", "limited"] = "off"
     """`off` turns swap off at every boot; `limited` leaves it to pods of the Burstable class."""
+    apt_sources: tuple[AptSource, ...] = ()
+    """Archives of containerd and Kubernetes; without any, the machines' own have to offer them."""
+    packages: tuple[PackageName, ...] = ("containerd.io", "kubeadm", "kubelet", "kubectl")
+    """Packages of these archives; what the virtual IP needs comes from the distribution."""
+    image_repository: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*$")] | None = None
+    """Registry of the control plane's images; without it, kubeadm's own."""
     sysctls: Sysctls = Field(default_factory=Sysctls)
     """Kernel parameters."""
     drivers: Drivers = Field(default_factory=Drivers)

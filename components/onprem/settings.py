@@ -7,24 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.accelerators.settings import LabelKey, LabelText, Taint
 from components.common.names import DnsLabel, LabelValue
 from components.common.quantities import Bytes, Millicores
 from components.common.schema import FrozenModel, PositiveInt
 from components.hosts.settings import AbsolutePath, Hosts
 from components.virtual_ip.settings import NodeName, VirtualIp
-
-LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*)/)?[A-Za-z0-9]([A-Za-z0-9._-]*)$")]
-
-
-class Taint(FrozenModel):
-    """A taint of a pool's nodes."""
-
-    key: LabelKey
-    """Key."""
-    value: LabelValue | None = None
-    """Value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
-    """Effect, in Kubernetes' spelling."""
 
 
 class OnpremNode(FrozenModel):
@@ -62,7 +50,7 @@ class OnpremNodePool(FrozenModel):
     """What each of them has."""
     zone: LabelValue = "default"
     """Where they stand: room, rack or building that fails as one."""
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    labels: dict[LabelKey, LabelText] = Field(default_factory=dict)
     """Labels of the nodes, besides those that the platform sets."""
     taints: tuple[Taint, ...] = ()
     """Taints of the nodes, besides the one of their accelerator."""

@@ -43,7 +43,7 @@ class ModelApi(FrozenModel):
     kind: Literal["model-api"]
     port: Port = 8443
     """Port on the virtual address; above 1023, so that the proxy needs no privilege."""
-    tls_secret: NodeName | None = None
+    tls_secret_name: NodeName | None = None
     """Secret of type kubernetes.io/tls in the entry's namespace."""
     plain_http: bool = False
     """Serve without TLS: screenshots and API keys then cross the network readable."""
@@ -70,13 +70,6 @@ class KubernetesApi(FrozenModel):
 Frontend = Annotated[ModelApi | KubernetesApi, Field(discriminator="kind")]
 
 
-class Quorum(FrozenModel):
-    """A node holds the address only while it reaches most of the entry nodes, itself included."""
-
-    port: Port = 10250
-    """TCP port that is open on every entry node whenever the node is up: the kubelet's, or 22 for SSH."""
-
-
 class VirtualIp(FrozenModel):
     """An IPv4 address that is on one of several nodes at any time (VRRP, keepalived)."""
 
@@ -99,10 +92,12 @@ class VirtualIp(FrozenModel):
     """The entry nodes; three, so that a majority can be told from a minority."""
     frontend: Frontend
     """What is behind the address."""
-    quorum: Quorum | None = Field(default_factory=Quorum)
-    """Majority check, from three nodes on. null: a divided network gets a holder on each side."""
+    quorum: bool = True
+    """From three nodes on: a node holds the address only while it reaches the proxies of most entry nodes,
+    itself included. Without it a divided network gets a holder on each side."""
     health_port: Port = 8404
-    """Port on the node's loopback where the proxy tells its own health and its metrics."""
+    """Port on the node's loopback where the proxy tells how it is."""
+    peer_port: Port = 8405
+    """Port at the node's own address where the proxy answers the other entry nodes, and nobody else."""
     metrics_cidrs: tuple[Ipv4Cidr, ...] = ()
-    """Networks that may read metrics at the node's address, on the port after `healthPort`; without any the
-    proxy does not listen there."""
+    """Networks that may read the proxy's metrics on `peerPort`, at /metrics."""
