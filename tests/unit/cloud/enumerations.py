@@ -30,6 +30,12 @@ _GCS_CLASSES: Final = Written(
 
 ENUMERATIONS: Final[Mapping[tuple[str, str], Values]] = {
     # EKS
+    ("aws:eks/accessEntry:AccessEntry", "type"): Written(
+        "EKS API reference, CreateAccessEntry.type",
+        frozenset(
+            {"EC2", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "HYPERPOD_LINUX", "STANDARD"}
+        ),
+    ),
     ("aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "accessScope.type"): Aws(
         "eks", "AccessScopeType"
     ),
@@ -46,15 +52,29 @@ ENUMERATIONS: Final[Mapping[tuple[str, str], Values]] = {
     ("aws:eks/nodeGroup:NodeGroup", "capacityType"): Aws("eks", "CapacityTypes"),
     ("aws:eks/nodeGroup:NodeGroup", "instanceTypes[]"): Aws("ec2", "InstanceType"),
     ("aws:eks/nodeGroup:NodeGroup", "taints[].effect"): Aws("eks", "TaintEffect"),
+    ("aws:eks/nodeGroup:NodeGroup", "updateConfig.updateStrategy"): Aws("eks", "NodegroupUpdateStrategies"),
     # EC2
     ("aws:ec2/flowLog:FlowLog", "logDestinationType"): Aws("ec2", "LogDestinationType"),
     ("aws:ec2/flowLog:FlowLog", "trafficType"): Aws("ec2", "TrafficType"),
-    ("aws:ec2/launchTemplate:LaunchTemplate", "blockDeviceMappings[].ebs.volumeType"): Aws(
-        "ec2", "VolumeType"
+    **{
+        ("aws:ec2/launchTemplate:LaunchTemplate", path): Aws("ec2", shape)
+        for path, shape in (
+            ("blockDeviceMappings[].ebs.volumeType", "VolumeType"),
+            ("metadataOptions.httpEndpoint", "LaunchTemplateInstanceMetadataEndpointState"),
+            ("metadataOptions.httpTokens", "LaunchTemplateHttpTokensState"),
+            ("metadataOptions.instanceMetadataTags", "LaunchTemplateInstanceMetadataTagsState"),
+            ("tagSpecifications[].resourceType", "ResourceType"),
+        )
+    },
+    ("aws:ec2/vpcEndpoint:VpcEndpoint", "vpcEndpointType"): Aws("ec2", "VpcEndpointType"),
+    # ECR, EFS
+    ("aws:ecr/repository:Repository", "encryptionConfigurations[].encryptionType"): Aws(
+        "ecr", "EncryptionType"
     ),
-    ("aws:ec2/launchTemplate:LaunchTemplate", "metadataOptions.httpTokens"): Aws(
-        "ec2", "LaunchTemplateHttpTokensState"
-    ),
+    ("aws:ecr/repository:Repository", "imageTagMutability"): Aws("ecr", "ImageTagMutability"),
+    ("aws:efs/backupPolicy:BackupPolicy", "backupPolicy.status"): Aws("efs", "Status"),
+    ("aws:efs/fileSystem:FileSystem", "performanceMode"): Aws("efs", "PerformanceMode"),
+    ("aws:efs/fileSystem:FileSystem", "throughputMode"): Aws("efs", "ThroughputMode"),
     # KMS
     ("aws:kms/key:Key", "customerMasterKeySpec"): Aws("kms", "CustomerMasterKeySpec"),
     ("aws:kms/key:Key", "keyUsage"): Aws("kms", "KeyUsageType"),
@@ -206,6 +226,7 @@ ENUMERATIONS: Final[Mapping[tuple[str, str], Values]] = {
 
 _MACHINE: Final = "no API document lists them; the catalogue's tests check those that are used"
 FREE: Final[Mapping[tuple[str, str], str]] = {
+    ("aws:eks/cluster:Cluster", "kubernetesNetworkConfig.serviceIpv4Cidr"): "a network",
     ("gcp:container/nodePool:NodePool", "nodeConfig.guestAccelerators[].type"): _MACHINE,
     ("gcp:container/nodePool:NodePool", "nodeConfig.guestAccelerators[].gpuPartitionSize"): _MACHINE,
 }
@@ -221,7 +242,7 @@ FREE_NAMES: Final[Mapping[str, str]] = {
 SINGLE: Final = frozenset({"EKS API reference, EncryptionConfig.resources", "botocore s3.ObjectLockEnabled"})
 """Enumerations of a single value, by name."""
 
-_AWS_SERVICES: Final = {"alb": "elbv2", "lb": "elbv2", "cloudwatch": "logs", "route53": "route53"}
+_AWS_SERVICES: Final = {"alb": "elbv2", "lb": "elbv2", "cloudwatch": "logs", "vpc": "ec2"}
 """Botocore's name of a service where the SDK's module has another."""
 
 _GOOGLE_APIS: Final = {
