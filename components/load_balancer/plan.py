@@ -192,4 +192,4 @@ def _aws_annotations(settings: Entry) -> dict[str, str]:
 def _gke_annotations(settings: Entry) -> dict[str, str]:
     if settings.exposure == "internal":
         return {_GKE_TYPE: "Internal"}
-    return {_GKE_BACKEND_SERVICE: "enabled"}
+    return {_GKE_TYPE: "External", _GKE_BACKEND_SERVICE: "enabled"}

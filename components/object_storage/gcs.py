@@ -13,7 +13,8 @@ from components.common.names import label_value
 from components.common.outputs import known_after
 from components.object_storage.plan import BucketPlan, BucketsPlan, Storage
 
-PURPOSE_LABEL: Final = "autoglm-platform-purpose"
+PURPOSE_LABEL: Final = "purpose"
+"""Label that says what a bucket or key is for: `models`, `audit`, `access-logs`."""
 LOG_WRITERS: Final = "group:cloud-storage-analytics@google.com"
 """Who delivers usage logs (Cloud Storage documentation, "Usage logs & storage logs")."""
 READER_ROLE: Final = "roles/storage.objectViewer"

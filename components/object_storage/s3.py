@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_aws import kms, s3
@@ -14,7 +15,8 @@ from components.object_storage.access import key_alias
 from components.object_storage.plan import BucketPlan, BucketsPlan, Storage
 from components.object_storage.s3_policy import bucket_policy
 
-PURPOSE_TAG = "autoglm-platform/purpose"
+PURPOSE_TAG: Final = "purpose"
+"""Tag that says what a bucket or key is for: `models`, `audit`, `access-logs`."""
 _STORAGE_CLASS: dict[Storage, str] = {"infrequent": "STANDARD_IA", "archive": "GLACIER_IR"}
 _KEY_DELETION_DAYS = {True: 30, False: 7}
 """Longest and shortest wait that KMS knows, by whether the data is protected."""

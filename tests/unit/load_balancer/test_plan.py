@@ -118,6 +118,7 @@ def test_a_load_balancer_on_google_cloud() -> None:
     public = plan({"tls": SECRET, "exposure": "public", "sourceRanges": ["203.0.113.0/24"]}, account=PROJECT)
     assert public.annotations == {
         "autoglm-platform/exposure": "public",
+        "networking.gke.io/load-balancer-type": "External",
         "cloud.google.com/l4-rbs": "enabled",
     }
 
