@@ -1,22 +1,17 @@
-"""Assembles the policy pack, nothing else: constructing a PolicyPack starts a server and blocks."""
+"""Serves the policy pack, nothing else: this blocks until the engine ends it."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 # The engine runs this folder as a script; the modules beside it import each other as `policies`.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pulumi_policy import EnforcementLevel, PolicyPack
-
-from policies import catalogue, enforcement, sdk
+from policies import catalogue, levels, server
 
 try:
-    enforcement.check(enforcement.level_files(), catalogue.IDS)
-except enforcement.LevelsError as error:
+    levels.check(levels.files(), catalogue.ALL, datetime.now(UTC).date())
+except levels.LevelsError as error:
     sys.exit(str(error))
 
-PolicyPack(
-    name="autoglm-platform",
-    enforcement_level=EnforcementLevel.MANDATORY,
-    policies=sdk.Pack(catalogue.RULES, catalogue.STACK_RULES).policies,
-)
+server.serve(server.Pack(catalogue.RULES, catalogue.STACK_RULES))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from policies.kubernetes import Container, KubernetesObject, each_container, of_kind
+from policies.kubernetes import Container, KubernetesObject
+from policies.resource import Resource, each_container
 from policies.rule import Rule
 from policies.values import UNKNOWN, child, elements, safe_key
 
@@ -18,34 +19,34 @@ _ADMIN_ROLES: Final = frozenset({"cluster-admin", "system:master", "system:maste
 _EVERYBODY: Final = frozenset(
     {"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"}
 )
-_CREDENTIAL_NAME: Final = re.compile(
+CREDENTIAL_NAME: Final = re.compile(
     r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS|AUTHORIZATION)$"
 )
 _CREDENTIAL_FLAG: Final = re.compile(r"--(?:api[-_]key|hf[-_]token|token|password)(?:[= ]|$)")
 
 
-def _rules(token: str, properties: Properties) -> Iterator[tuple[str, object]]:
-    for role in of_kind(token, properties, "Role", "ClusterRole"):
+def _rules(resource: Resource) -> Iterator[tuple[str, object]]:
+    for role in resource.of_kind("Role", "ClusterRole"):
         for index, rule in elements(child(role.body, "rules")):
             yield f"{role} {role.at('rules')}[{index}]", rule
 
 
-def _wildcards(token: str, properties: Properties) -> list[str]:
+def _wildcards(resource: Resource) -> list[str]:
     return [
         f"{path}.{key}: includes *"
-        for path, rule in _rules(token, properties)
+        for path, rule in _rules(resource)
         for key in ("verbs", "resources", "apiGroups", "nonResourceURLs")
         if any(isinstance(item, str) and "*" in item for _, item in elements(child(rule, key)))
     ]
 
 
-def _escalation(token: str, properties: Properties) -> list[str]:
+def _escalation(resource: Resource) -> list[str]:
     found: list[str] = []
-    for path, rule in _rules(token, properties):
+    for path, rule in _rules(resource):
         for key, refused in (("verbs", _ESCALATING_VERBS), ("resources", _ESCALATING_RESOURCES)):
             stated = {item for _, item in elements(child(rule, key)) if isinstance(item, str)}
             found += [f"{path}.{key}: includes {item}" for item in sorted(stated & refused)]
-    for role in of_kind(token, properties, "ClusterRole"):
+    for role in resource.of_kind("ClusterRole"):
         for index, rule in elements(child(role.body, "rules")):
             resources = {item for _, item in elements(child(rule, "resources")) if isinstance(item, str)}
             verbs = {item for _, item in elements(child(rule, "verbs")) if isinstance(item, str)}
@@ -57,13 +58,13 @@ def _escalation(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _bindings(token: str, properties: Properties) -> Iterator[KubernetesObject]:
-    return of_kind(token, properties, "RoleBinding", "ClusterRoleBinding")
+def _bindings(resource: Resource) -> Iterator[KubernetesObject]:
+    return resource.of_kind("RoleBinding", "ClusterRoleBinding")
 
 
-def _admins(token: str, properties: Properties) -> list[str]:
+def _admins(resource: Resource) -> list[str]:
     found: list[str] = []
-    for binding in _bindings(token, properties):
+    for binding in _bindings(resource):
         name = child(binding.body, "roleRef", "name")
         if isinstance(name, str) and name in _ADMIN_ROLES:
             found.append(f"{binding} {binding.at('roleRef', 'name')}: is {name}")
@@ -75,10 +76,10 @@ def _admins(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _everybody(token: str, properties: Properties) -> list[str]:
+def _everybody(resource: Resource) -> list[str]:
     return [
         f"{binding} {binding.at('subjects')}[{index}].name: is {name}"
-        for binding in _bindings(token, properties)
+        for binding in _bindings(resource)
         for index, subject in elements(child(binding.body, "subjects"))
         for name in (child(subject, "name"),)
         if isinstance(name, str) and name in _EVERYBODY
@@ -89,7 +90,7 @@ def _literal_credentials(container: Container) -> list[str]:
     found: list[str] = []
     for index, variable in elements(container.body.get("env")):
         name, value = child(variable, "name"), child(variable, "value")
-        if not isinstance(name, str) or not _CREDENTIAL_NAME.search(name.upper()):
+        if not isinstance(name, str) or not CREDENTIAL_NAME.search(name.upper()):
             continue
         if value is not UNKNOWN and value not in (None, ""):
             found.append(f".env[{index}].value: {safe_key(name)} is written in the pod")

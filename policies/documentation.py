@@ -1,17 +1,25 @@
-"""docs/policies.md from the rules: `python -m policies.documentation > docs/policies.md`."""
+"""docs/policies.md and the schema of levels files, from the rules: `python -m policies.documentation`."""
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Final
 
-from policies.catalogue import RULES, STACK_RULES, SUBJECTS
-from policies.rule import PUBLIC_SETS, Rule, StackRule
+# Run as a script or as a module, from anywhere.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from policies import levels
+from policies.catalogue import ALL, RULES, STACK_RULES, SUBJECTS
+from policies.rule import PUBLIC_SETS, AnyRule
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
 
 _INTRODUCTION: Final = """\
 # Policies
 
-<!-- Made from the rules by `python -m policies.documentation > docs/policies.md`; do not edit. -->
+<!-- Made from the rules by `python -m policies.documentation`; do not edit. -->
 
 {count} rules, every one of them mandatory: `pulumi preview` fails and `pulumi up` changes nothing while
 one is broken. {resource_count} judge single resources, before each is created or changed. {stack_count}
@@ -22,19 +30,45 @@ those only afterwards, so it is not used here.
   `make` and `.toolchain/env` set it. `pulumi policy analyze --file state.json --policy-pack policies`
   judges recorded state.
 - **Every shape.** Pods, every kind with a pod template, `…Patch`, items of a `…List`, and pod templates
-  anywhere in a custom resource; main, init and ephemeral containers. A `…Patch` is not blamed for what
-  it leaves as it is, except that a container it names has to be complete.
+  anywhere in a custom resource (Argo Rollouts, LeaderWorkerSet, KServe, Ray, Knative); main, init and
+  ephemeral containers. A `…Patch` is not blamed for what it leaves as it is, except that a container it
+  names has to be complete. Resources of AWS, Google Cloud and Docker by their types.
+- **Parts that are resources of their own.** Encryption, versioning, public access and policy of an S3 bucket
+  are each judged before they are created; that a bucket has all four is a rule on the stack
+  (bucket-complete), because no rule on a single resource can see it. The same goes for a VPC's flow log.
 - **Unknown values.** What only an update can tell is left out of the verdict, field by field; the rest
   of the rule stands in the preview, and the field is judged in the update, before the resource is
-  changed.
+  changed. What decides over isolation (images, security contexts, address ranges, policy documents, …) must
+  not be unknown in a preview at all: known-in-preview refuses it.
 - **Secrets.** Messages name the path and describe the value; free text is never repeated.
-- **Levels per stack.** `policies/levels/<stack>.json` is passed as `--policy-pack-config`. It can lower
-  a single rule with a reason: `{{"helm-release": {{"enforcementLevel": "advisory", "reason": "…"}}}}`.
-  The pack refuses to start when a file there names no rule of the pack, or lowers one without a reason.
+- **Levels per stack.** `policies/levels/<stack>.json` is passed as `--policy-pack-config`; its schema is
+  `policies/levels/schema.json`. Without a file every rule holds with its strictest options. A file can
+  configure a rule, lower it with a reason, or exempt resources from it:
+
+  ```json
+  {{
+    "workload-replicas": {{"maximum": 16}},
+    "helm-release": {{"enforcementLevel": "advisory", "reason": "moves to charts with the next release"}},
+    "pod-host-path": {{
+      "exemptions": [
+        {{
+          "resource": "kubernetes:apps/v1:DaemonSet::*device-plugin",
+          "reason": "registers with the kubelet over its socket",
+          "expires": "2027-06-30"
+        }}
+      ]
+    }}
+  }}
+  ```
+
+  `resource` is a pattern over URN, type, name or `type::name`. Every use of an exemption is reported in every
+  run, as an advisory of `exemption`; one that has expired, reaches further than a year, or names everything
+  is refused. So is a key that is no rule or option: the pack does not start.
+- **Ids in public sets** are checked against the sources named in `tests/policies/public_sets.json`.
 """
 
 
-def _entry(rule: Rule | StackRule) -> str:
+def _entry(rule: AnyRule) -> str:
     same_as = "; ".join(f"{PUBLIC_SETS[name]}: {ids}" for name, ids in rule.same_as.items())
     lines = [
         f"### {rule.id}",
@@ -44,6 +78,12 @@ def _entry(rule: Rule | StackRule) -> str:
         "",
         f"Fix: {rule.fix}.",
     ]
+    if rule.options:
+        lines += ["", "Options in the levels file:", ""]
+        lines += [
+            f"- `{name}` (default `{json.dumps(option.default)}`): {option.meaning}"
+            for name, option in rule.options.items()
+        ]
     return "\n".join([*lines, "", f"Same control: {same_as}."] if same_as else lines)
 
 
@@ -59,5 +99,11 @@ def markdown() -> str:
     return "\n\n".join([head.rstrip(), *sections]) + "\n"
 
 
+def schema_text() -> str:
+    """The schema of levels files."""
+    return json.dumps(levels.schema(ALL), indent=2, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
-    sys.stdout.write(markdown())
+    PAGE.write_text(markdown(), encoding="utf-8")
+    (levels.FOLDER / "schema.json").write_text(schema_text(), encoding="utf-8")

@@ -7,7 +7,7 @@ is found as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -30,6 +30,7 @@ _CONTAINER_FIELDS: Final = ("containers", "initContainers", "ephemeralContainers
 _BATCH_KINDS: Final = frozenset({"Job", "CronJob"})
 _SERVING_COMPONENTS: Final = frozenset({"inference", "serving"})
 _COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+_KSERVE: Final = "serving.kserve.io"
 _MAX_DEPTH: Final = 64
 
 Role = Literal["main", "init", "sidecar", "ephemeral"]
@@ -197,21 +198,6 @@ def _list_item(group: str, kind: str, index: int, item: Mapping[str, object]) ->
     return KubernetesObject(group, kind, f"items[{index}]", item, partial=False)
 
 
-def of_kind(
-    token: str, properties: Mapping[str, object], *kinds: str, group: str = ""
-) -> Iterator[KubernetesObject]:
-    """The objects of a built-in kind; for kinds of another API, with its `group`."""
-    for one in objects(token, properties):
-        if one.kind in kinds and (one.group == group if group else one.builtin):
-            yield one
-
-
-def pods(token: str, properties: Mapping[str, object]) -> Iterator[Pod]:
-    """Every pod and pod template in a resource."""
-    for one in objects(token, properties):
-        yield from pods_of(one)
-
-
 def pods_of(owner: KubernetesObject) -> Iterator[Pod]:
     """Every pod and pod template in an object."""
     keys = _POD_PATHS.get(owner.kind) if owner.builtin else None
@@ -230,7 +216,7 @@ _POD_FIELDS: Final = (*_CONTAINER_FIELDS, "volumes", "securityContext", "hostNet
 
 
 def _search(owner: KubernetesObject, value: object, path: str, depth: int) -> Iterator[Pod]:
-    """Pod specs anywhere in a custom resource: objects with a list of containers."""
+    """Pod specs anywhere in a custom resource: objects with a list of containers, or a KServe model."""
     if depth > _MAX_DEPTH:
         return
     for index, item in elements(value):
@@ -239,7 +225,11 @@ def _search(owner: KubernetesObject, value: object, path: str, depth: int) -> It
         return
     for key, item in entries(value):
         below = f"{path}.{safe_key(key)}".lstrip(".")
-        if isinstance(item, Mapping) and any(
+        if isinstance(item, Mapping) and owner.group == _KSERVE and isinstance(item.get("model"), Mapping):
+            # The model server is a container that KServe completes with an image of its own.
+            main = [one for _, one in elements(item.get("containers"))]
+            yield Pod(owner, below, {**item, "containers": [*main, item["model"]]}, item)
+        elif isinstance(item, Mapping) and any(
             isinstance(item.get(name), list | tuple) for name in _CONTAINER_FIELDS
         ):
             yield Pod(owner, below, item, value.get("metadata"))
@@ -247,10 +237,22 @@ def _search(owner: KubernetesObject, value: object, path: str, depth: int) -> It
             yield from _search(owner, item, below, depth + 1)
 
 
-def malformed_pods(token: str, properties: Mapping[str, object]) -> list[str]:
-    """Pods of built-in kinds whose structure hides something from the rules."""
+def malformed_pods(
+    token: str, properties: Mapping[str, object], found_in: Iterable[KubernetesObject]
+) -> list[str]:
+    """Lists and pods of built-in kinds whose structure hides something from the rules."""
     found: list[str] = []
-    for owner in objects(token, properties):
+    kind = token.rpartition(":")[2]
+    items = properties.get("items")
+    if kind.removesuffix("List") in ("", *_POD_PATHS) and kind.endswith("List") and items is not UNKNOWN:
+        if not isinstance(items, list | tuple):
+            found.append(f"{kind} items: is not a list")
+        found += [
+            f"{kind} items[{index}]: is not an object"
+            for index, item in elements(items)
+            if not isinstance(item, Mapping) and item is not UNKNOWN
+        ]
+    for owner in found_in:
         keys = _POD_PATHS.get(owner.kind) if owner.builtin else None
         if keys is None:
             continue
@@ -275,31 +277,6 @@ def malformed_pods(token: str, properties: Mapping[str, object]) -> list[str]:
                 if not isinstance(item, Mapping) and item is not UNKNOWN
             ]
     return found
-
-
-def each_container(
-    check: Callable[[Container], list[str]],
-) -> Callable[[str, Mapping[str, object]], list[str]]:
-    """A judge of every container from a function that says what is wrong in one: `.path: what is there`."""
-
-    def judge(token: str, properties: Mapping[str, object]) -> list[str]:
-        return [
-            f"{container}{found}"
-            for pod in pods(token, properties)
-            for container in pod.containers()
-            for found in check(container)
-        ]
-
-    return judge
-
-
-def each_pod(check: Callable[[Pod], list[str]]) -> Callable[[str, Mapping[str, object]], list[str]]:
-    """A judge of every pod from a function that names what is wrong below its spec."""
-
-    def judge(token: str, properties: Mapping[str, object]) -> list[str]:
-        return [f"{pod}{found}" for pod in pods(token, properties) for found in check(pod)]
-
-    return judge
 
 
 def selects_everything(selector: object) -> bool:

@@ -6,26 +6,16 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
-from policies.kubernetes import (
-    Container,
-    KubernetesObject,
-    Pod,
-    each_container,
-    each_pod,
-    objects,
-    of_kind,
-    pods_of,
-    selects_everything,
-)
+from policies import pod_security_standards as pss
+from policies.kubernetes import KubernetesObject, pods_of, selects_everything
+from policies.resource import Resource
 from policies.rule import Rule
-from policies.values import UNKNOWN, child, elements, known_text, label, network, show
+from policies.values import MIN_PREFIX, UNKNOWN, child, elements, is_wide, known_text, label, network, show
 
 Properties = Mapping[str, object]
 Direction = Literal["ingress", "egress"]
 
 _PEERS: Final[Mapping[Direction, str]] = {"ingress": "from", "egress": "to"}
-_MIN_PREFIX: Final[Mapping[int, int]] = {4: 8, 6: 16}
-"""Shortest prefix that is not as good as all addresses, by IP version; 10.0.0.0/8 is the widest private."""
 _METADATA_ADDRESSES: Final = (ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254"))
 """Where AWS, Google Cloud and others hand the node's credentials to whoever asks."""
 _SYSTEM_NAMESPACES: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
@@ -38,17 +28,28 @@ _OTHER_POLICY_KINDS: Final[Mapping[str, frozenset[str]]] = {
         {"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"}
     ),
 }
-_INTERNAL_LOAD_BALANCER: Final[Mapping[str, str]] = {
-    "networking.gke.io/load-balancer-type": "internal",
-    "service.beta.kubernetes.io/aws-load-balancer-scheme": "internal",
-    "service.beta.kubernetes.io/aws-load-balancer-internal": "true",
-    "service.beta.kubernetes.io/azure-load-balancer-internal": "true",
+_EXPOSURE: Final = "autoglm-platform/exposure"
+_INTERNAL: Final[Mapping[str, frozenset[str]]] = {
+    "networking.gke.io/load-balancer-type": frozenset({"internal"}),
+    "cloud.google.com/load-balancer-type": frozenset({"internal"}),
+    "service.beta.kubernetes.io/aws-load-balancer-scheme": frozenset({"internal"}),
+    "service.beta.kubernetes.io/aws-load-balancer-internal": frozenset({"true", "0.0.0.0/0"}),
+    "service.beta.kubernetes.io/azure-load-balancer-internal": frozenset({"true"}),
 }
+"""Annotations that make a load balancer internal, by what the clouds' controllers read."""
+_PUBLIC: Final[Mapping[str, frozenset[str]]] = {
+    "networking.gke.io/load-balancer-type": frozenset({"external"}),
+    "service.beta.kubernetes.io/aws-load-balancer-scheme": frozenset({"internet-facing"}),
+    "service.beta.kubernetes.io/aws-load-balancer-internal": frozenset({"false"}),
+    "service.beta.kubernetes.io/azure-load-balancer-internal": frozenset({"false"}),
+    _EXPOSURE: frozenset({"public"}),
+}
+"""Annotations that say that a load balancer is meant to be public."""
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 
 
-def _policies(token: str, properties: Properties) -> Iterator[KubernetesObject]:
-    return of_kind(token, properties, "NetworkPolicy")
+def _policies(resource: Resource) -> Iterator[KubernetesObject]:
+    return resource.of_kind("NetworkPolicy")
 
 
 def _rules(policy: KubernetesObject) -> Iterator[tuple[Direction, str, object]]:
@@ -65,9 +66,9 @@ def _peers(policy: KubernetesObject) -> Iterator[tuple[Direction, str, object]]:
             yield direction, f"{path}.{_PEERS[direction]}[{index}]", peer
 
 
-def _default_deny(token: str, properties: Properties) -> list[str]:
+def _default_deny(resource: Resource) -> list[str]:
     found: list[str] = []
-    for policy in _policies(token, properties):
+    for policy in _policies(resource):
         if policy.name != "default-deny":
             continue
         spec = child(policy.body, "spec")
@@ -97,9 +98,9 @@ def _default_deny(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _open_peers(token: str, properties: Properties) -> list[str]:
+def _open_peers(resource: Resource) -> list[str]:
     found: list[str] = []
-    for policy in _policies(token, properties):
+    for policy in _policies(resource):
         for direction, path, rule in _rules(policy):
             peers = child(rule, _PEERS[direction])
             if (
@@ -126,21 +127,21 @@ def _blocks(policy: KubernetesObject) -> Iterator[tuple[Direction, str, object, 
             yield direction, f"{path}.ipBlock", cidr, child(peer, "ipBlock", "except")
 
 
-def _wide_blocks(token: str, properties: Properties) -> list[str]:
+def _wide_blocks(resource: Resource) -> list[str]:
     found: list[str] = []
-    for policy in _policies(token, properties):
+    for policy in _policies(resource):
         for _, path, cidr, _ in _blocks(policy):
             block = network(cidr)
             if block is None:
                 found.append(f"{path}.cidr: is not an address range")
-            elif block.prefixlen < _MIN_PREFIX[block.version]:
+            elif block.prefixlen < MIN_PREFIX[block.version]:
                 found.append(f"{path}.cidr: {show(cidr)}, as good as every address")
     return found
 
 
-def _metadata_service(token: str, properties: Properties) -> list[str]:
+def _metadata_service(resource: Resource) -> list[str]:
     found: list[str] = []
-    for policy in _policies(token, properties):
+    for policy in _policies(resource):
         for direction, path, cidr, excepted in _blocks(policy):
             block = network(cidr)
             if direction != "egress" or block is None or excepted is UNKNOWN:
@@ -156,9 +157,9 @@ def _metadata_service(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _ports(token: str, properties: Properties) -> list[str]:
+def _ports(resource: Resource) -> list[str]:
     found: list[str] = []
-    for policy in _policies(token, properties):
+    for policy in _policies(resource):
         for _, path, rule in _rules(policy):
             ports = child(rule, "ports")
             if rule is UNKNOWN or ports is UNKNOWN:
@@ -173,31 +174,17 @@ def _ports(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _other_policy_apis(token: str, properties: Properties) -> list[str]:
+def _other_policy_apis(resource: Resource) -> list[str]:
     return [
         f"{one}: is of API group {one.group}"
-        for one in objects(token, properties)
+        for one in resource.objects
         if one.kind in _OTHER_POLICY_KINDS.get(one.group, ())
     ]
 
 
-def _host_network(pod: Pod) -> list[str]:
-    value = pod.spec.get("hostNetwork")
-    return [] if value in (None, False) or value is UNKNOWN else [f".hostNetwork: {show(value)}"]
-
-
-def _host_ports(container: Container) -> list[str]:
-    return [
-        f".ports[{index}].hostPort: {show(value)}"
-        for index, port in elements(container.body.get("ports"))
-        for value in (child(port, "hostPort"),)
-        if value is not UNKNOWN and value not in (None, 0)
-    ]
-
-
-def _node_ports(token: str, properties: Properties) -> list[str]:
+def _node_ports(resource: Resource) -> list[str]:
     found: list[str] = []
-    for service in of_kind(token, properties, "Service"):
+    for service in resource.of_kind("Service"):
         if child(service.body, "spec", "type") == "NodePort":
             found.append(f"{service} {service.at('spec', 'type')}: is NodePort")
         elif child(service.body, "spec", "type") not in ("LoadBalancer", UNKNOWN):
@@ -210,49 +197,60 @@ def _node_ports(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _external_ips(token: str, properties: Properties) -> list[str]:
+def _external_ips(resource: Resource) -> list[str]:
     found: list[str] = []
-    for service in of_kind(token, properties, "Service"):
+    for service in resource.of_kind("Service"):
         addresses = child(service.body, "spec", "externalIPs")
         if addresses and addresses is not UNKNOWN:
             found.append(f"{service} {service.at('spec', 'externalIPs')}: {show(addresses)}")
     return found
 
 
-def _public_load_balancer(token: str, properties: Properties) -> list[str]:
+def _public_load_balancer(resource: Resource) -> list[str]:
     found: list[str] = []
-    for service in of_kind(token, properties, "Service"):
-        if child(service.body, "spec", "type") != "LoadBalancer":
+    for service in resource.of_kind("Service"):
+        kind = child(service.body, "spec", "type")
+        ranges = child(service.body, "spec", "loadBalancerSourceRanges")
+        path = f"{service} {service.at('spec', 'loadBalancerSourceRanges')}"
+        found += [
+            f"{path}[{index}]: {show(value)}, as good as every address"
+            for index, value in elements(ranges)
+            if kind == "LoadBalancer" and is_wide(value)
+        ]
+        if kind != "LoadBalancer" or (
+            service.partial and child(service.body, "metadata", "annotations") is None
+        ):
             continue
         annotations = child(service.body, "metadata", "annotations")
-        values = {key: child(annotations, key) for key in _INTERNAL_LOAD_BALANCER}
-        internal = any(
-            isinstance(value, str) and value.lower() == _INTERNAL_LOAD_BALANCER[key]
-            for key, value in values.items()
-        )
-        if not internal and not any(value is UNKNOWN for value in values.values()):
+        internal, public = _annotated(annotations, _INTERNAL), _annotated(annotations, _PUBLIC)
+        if internal is None or public is None or (internal and not public):
+            continue
+        if not public:
             found.append(
                 f"{service} {service.at('spec', 'type')}: is LoadBalancer, and nothing makes it internal"
             )
-        found += [
-            f"{service} {service.at('spec', 'loadBalancerSourceRanges')}[{index}]: "
-            f"{show(value)}, as good as every address"
-            for index, value in elements(child(service.body, "spec", "loadBalancerSourceRanges"))
-            for block in (network(value),)
-            if block is not None and block.prefixlen < _MIN_PREFIX[block.version]
-        ]
+        elif ranges is not UNKNOWN and not (isinstance(ranges, list | tuple) and ranges):
+            found.append(f"{path}: is missing or empty, of a public load balancer")
     return found
 
 
-def _listeners(token: str, properties: Properties) -> Iterator[tuple[str, object]]:
-    for gateway in of_kind(token, properties, "Gateway", group=_GATEWAY_GROUP):
+def _annotated(annotations: object, meanings: Mapping[str, frozenset[str]]) -> bool | None:
+    """Whether an annotation has one of some values; None if that is not known."""
+    values = {key: child(annotations, key) for key in meanings}
+    if any(isinstance(value, str) and value.lower() in meanings[key] for key, value in values.items()):
+        return True
+    return None if UNKNOWN in values.values() else False
+
+
+def _listeners(resource: Resource) -> Iterator[tuple[str, object]]:
+    for gateway in resource.of_kind("Gateway", group=_GATEWAY_GROUP):
         for index, listener in elements(child(gateway.body, "spec", "listeners")):
             yield f"{gateway} {gateway.at('spec', 'listeners')}[{index}]", listener
 
 
-def _tls(token: str, properties: Properties) -> list[str]:
+def _tls(resource: Resource) -> list[str]:
     found: list[str] = []
-    for ingress in of_kind(token, properties, "Ingress"):
+    for ingress in resource.of_kind("Ingress"):
         tls = child(ingress.body, "spec", "tls")
         if tls is UNKNOWN or (tls is None and ingress.partial):
             continue
@@ -271,14 +269,14 @@ def _tls(token: str, properties: Properties) -> list[str]:
             for host in (child(rule, "host"),)
             if isinstance(host, str) and host not in hosts
         ]
-    for path, listener in _listeners(token, properties):
+    for path, listener in _listeners(resource):
         protocol = child(listener, "protocol")
         if protocol is not UNKNOWN and listener is not UNKNOWN and protocol not in ("HTTPS", "TLS"):
             found.append(f"{path}.protocol: {known_text(protocol, frozenset({'HTTP', 'TCP', 'UDP'}))}")
     return found
 
 
-def _hosts(token: str, properties: Properties) -> list[str]:
+def _hosts(resource: Resource) -> list[str]:
     found: list[str] = []
 
     def check(path: str, host: object) -> None:
@@ -287,22 +285,22 @@ def _hosts(token: str, properties: Properties) -> list[str]:
         elif isinstance(host, str) and "*" in host:
             found.append(f"{path}: is a wildcard")
 
-    for ingress in of_kind(token, properties, "Ingress"):
+    for ingress in resource.of_kind("Ingress"):
         for index, rule in elements(child(ingress.body, "spec", "rules")):
             if rule is not UNKNOWN:
                 check(f"{ingress} {ingress.at('spec', 'rules')}[{index}].host", child(rule, "host"))
         backend = child(ingress.body, "spec", "defaultBackend")
         if backend is not None and backend is not UNKNOWN:
             found.append(f"{ingress} {ingress.at('spec', 'defaultBackend')}: takes every host")
-    for path, listener in _listeners(token, properties):
+    for path, listener in _listeners(resource):
         if listener is not UNKNOWN:
             check(f"{path}.hostname", child(listener, "hostname"))
     return found
 
 
-def _routes(token: str, properties: Properties) -> list[str]:
+def _routes(resource: Resource) -> list[str]:
     found: list[str] = []
-    for path, listener in _listeners(token, properties):
+    for path, listener in _listeners(resource):
         namespaces = child(listener, "allowedRoutes", "namespaces")
         if child(namespaces, "from") == "All":
             found.append(f"{path}.allowedRoutes.namespaces.from: is All")
@@ -311,9 +309,9 @@ def _routes(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _namespace(token: str, properties: Properties) -> list[str]:
+def _namespace(resource: Resource) -> list[str]:
     found: list[str] = []
-    for one in objects(token, properties):
+    for one in resource.objects:
         namespace = one.namespace
         if one.partial or namespace is UNKNOWN:
             continue
@@ -328,12 +326,12 @@ def _namespace(token: str, properties: Properties) -> list[str]:
     return found
 
 
-def _endpoints(token: str, properties: Properties) -> list[str]:
+def _endpoints(resource: Resource) -> list[str]:
     """A Service without selector whose endpoints are written by hand leads wherever somebody wants."""
     found: list[str] = []
-    for one in of_kind(token, properties, "Endpoints", "EndpointSlice"):
+    for one in resource.of_kind("Endpoints", "EndpointSlice"):
         found.append(f"{one}: is written by hand")
-    for service in of_kind(token, properties, "Service"):
+    for service in resource.of_kind("Service"):
         if child(service.body, "spec", "type") == "ExternalName":
             found.append(f"{service} {service.at('spec', 'type')}: is ExternalName")
     return found
@@ -401,7 +399,7 @@ RULES: Final = (
             "NetworkPolicies do not apply to it, and it reaches the kubelet and everything on loopback."
         ),
         fix="remove hostNetwork",
-        judge=each_pod(_host_network),
+        judge=pss.judged(pss.host_network),
         same_as={
             "pss": "Baseline: Host Namespaces",
             "cis": "5.2.5",
@@ -419,7 +417,7 @@ RULES: Final = (
             "nodes."
         ),
         fix="remove hostPort and use a Service",
-        judge=each_container(_host_ports),
+        judge=pss.judged(pss.host_ports),
         same_as={
             "pss": "Baseline: Host Ports",
             "cis": "5.2.13",
@@ -449,11 +447,11 @@ RULES: Final = (
     Rule(
         id="service-load-balancer-internal",
         severity="critical",
-        title="A load balancer is internal",
-        rationale="A public one puts the Service on the internet, past the gateway.",
+        title="A load balancer is internal, or says that it is public and admits named ranges",
+        rationale="By default it puts the Service on the internet, open to everybody.",
         fix=(
-            "annotate it as internal for its cloud (e.g. networking.gke.io/load-balancer-type: Internal) "
-            "or use ClusterIP"
+            "annotate it as internal for its cloud (networking.gke.io/load-balancer-type: Internal), or as "
+            "public with loadBalancerSourceRanges of at least /8 (IPv4) or /16 (IPv6)"
         ),
         judge=_public_load_balancer,
         same_as={"gatekeeper": "K8sBlockLoadBalancer", "kyverno": "no-loadbalancer-service"},

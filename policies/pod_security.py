@@ -1,101 +1,19 @@
-"""Rules on what a pod may do to its node: the restricted Pod Security Standard, and a little more."""
+"""Rules on what a pod may do to its node: the Pod Security Standards, and a little more."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
-from policies.kubernetes import Container, Pod, each_container, each_pod, malformed_pods, of_kind
-from policies.rule import Rule
-from policies.values import UNKNOWN, child, elements, entries, integer, known_text, safe_key, show
-
-Properties = Mapping[str, object]
+from policies import pod_security_standards as pss
+from policies.kubernetes import Container, Pod, malformed_pods
+from policies.resource import Resource, each_container, each_pod
+from policies.rule import Option, Rule
+from policies.values import UNKNOWN, child, known_text, show
 
 _PSS: Final = "pod-security.kubernetes.io"
-_LEVELS: Final = frozenset({"privileged", "baseline", "restricted"})
+_LEVELS: Final = ("privileged", "baseline", "restricted")
 _VERSION: Final = re.compile(r"v1\.[0-9]{1,3}")
-_VOLUME_TYPES: Final = frozenset(
-    {
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "image",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    }
-)
-_SAFE_SYSCTLS: Final = frozenset(
-    {
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.tcp_wmem",
-    }
-)
-"""https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline"""
-
-
-def _effective(container: Container, *keys: str) -> object:
-    """A field of the container's security context, else of its pod's."""
-    own = child(container.body, "securityContext", *keys)
-    return child(container.pod.spec, "securityContext", *keys) if own is None else own
-
-
-def _refused(value: object) -> bool:
-    """Whether a field that must be absent or false is something else."""
-    return value is not UNKNOWN and value is not None and value is not False
-
-
-def _non_root(container: Container) -> list[str]:
-    found: list[str] = []
-    value = _effective(container, "runAsNonRoot")
-    if value is not UNKNOWN and value is not True:
-        found.append(f".securityContext.runAsNonRoot: {show(value)}")
-    user = _effective(container, "runAsUser")
-    if user is not UNKNOWN and user is not None and (integer(user) or 0) <= 0:
-        found.append(f".securityContext.runAsUser: {show(user)}")
-    return found
-
-
-def _escalation(container: Container) -> list[str]:
-    value = child(container.body, "securityContext", "allowPrivilegeEscalation")
-    return (
-        []
-        if value is UNKNOWN or value is False
-        else [f".securityContext.allowPrivilegeEscalation: {show(value)}"]
-    )
-
-
-def _privileged(container: Container) -> list[str]:
-    value = child(container.body, "securityContext", "privileged")
-    return [f".securityContext.privileged: {show(value)}"] if _refused(value) else []
-
-
-def _capabilities(container: Container) -> list[str]:
-    found: list[str] = []
-    capabilities = child(container.body, "securityContext", "capabilities")
-    dropped = child(capabilities, "drop")
-    names = [item for _, item in elements(dropped)]
-    if dropped is not UNKNOWN and UNKNOWN not in names and "ALL" not in names:
-        found.append(".securityContext.capabilities.drop: ALL is missing")
-    added = child(capabilities, "add")
-    if added is not UNKNOWN and added:
-        others = [item for _, item in elements(added) if item is not UNKNOWN and item != "NET_BIND_SERVICE"]
-        if others or not isinstance(added, list | tuple):
-            found.append(f".securityContext.capabilities.add: {show(others or added)}")
-    return found
 
 
 def _read_only_root(container: Container) -> list[str]:
@@ -107,76 +25,22 @@ def _read_only_root(container: Container) -> list[str]:
     )
 
 
-def _seccomp(container: Container) -> list[str]:
-    value = _effective(container, "seccompProfile", "type")
-    if value is UNKNOWN or value in ("RuntimeDefault", "Localhost"):
-        return []
-    return [f".securityContext.seccompProfile.type: {known_text(value, frozenset({'Unconfined'}))}"]
-
-
-def _host_namespaces(pod: Pod) -> list[str]:
-    return [
-        f".{key}: {show(pod.spec.get(key))}" for key in ("hostPID", "hostIPC") if _refused(pod.spec.get(key))
-    ]
-
-
-def _host_paths(token: str, properties: Properties) -> list[str]:
-    found = each_pod(_host_path_volumes)(token, properties)
-    for volume in of_kind(token, properties, "PersistentVolume"):
+def _host_paths(resource: Resource) -> list[str]:
+    found = pss.judged(pss.host_paths)(resource)
+    for volume in resource.of_kind("PersistentVolume"):
         value = child(volume.body, "spec", "hostPath")
         if value is not None and value is not UNKNOWN:
             found.append(f"{volume} {volume.at('spec', 'hostPath')}: {show(value)}")
     return found
 
 
-def _host_path_volumes(pod: Pod) -> list[str]:
-    return [
-        f".volumes[{index}].hostPath: {show(value)}"
-        for index, volume in elements(pod.spec.get("volumes"))
-        for value in (child(volume, "hostPath"),)
-        if value is not None and value is not UNKNOWN
-    ]
+def _shapes(resource: Resource) -> list[str]:
+    return malformed_pods(resource.token, resource.properties, resource.objects)
 
 
-def _volume_types(pod: Pod) -> list[str]:
-    return [
-        f".volumes[{index}].{safe_key(key)}: is a type of volume that is not allowed"
-        for index, volume in elements(pod.spec.get("volumes"))
-        for key, value in entries(volume)
-        if key not in _VOLUME_TYPES and key not in ("name", "hostPath") and value is not None
-    ]
-
-
-def _kernel_options(pod: Pod) -> list[str]:
-    found: list[str] = []
-    for index, item in elements(child(pod.spec, "securityContext", "sysctls")):
-        name = child(item, "name")
-        if (
-            name is not UNKNOWN
-            and item is not UNKNOWN
-            and not (isinstance(name, str) and name in _SAFE_SYSCTLS)
-        ):
-            found.append(f".securityContext.sysctls[{index}]: is not one of the safe sysctls")
-    holders: list[tuple[str, object]] = [("", pod.spec)]
-    holders += [(container.path.removeprefix(pod.path), container.body) for container in pod.containers()]
-    for prefix, holder in holders:
-        context = child(holder, "securityContext")
-        path = f"{prefix}.securityContext"
-        if child(context, "appArmorProfile", "type") == "Unconfined":
-            found.append(f"{path}.appArmorProfile.type: is Unconfined")
-        if child(context, "procMount") == "Unmasked":
-            found.append(f"{path}.procMount: is Unmasked")
-        if _refused(child(context, "windowsOptions", "hostProcess")):
-            found.append(f"{path}.windowsOptions.hostProcess: is not false")
-        options = [child(context, "seLinuxOptions", key) for key in ("user", "role")]
-        if any(value and value is not UNKNOWN for value in options):
-            found.append(f"{path}.seLinuxOptions: sets user or role")
-    return found
-
-
-def _service_account_token(token: str, properties: Properties) -> list[str]:
-    found = each_pod(_mounts_token)(token, properties)
-    for account in of_kind(token, properties, "ServiceAccount"):
+def _service_account_token(resource: Resource) -> list[str]:
+    found = each_pod(_mounts_token)(resource)
+    for account in resource.of_kind("ServiceAccount"):
         value = child(account.body, "automountServiceAccountToken")
         if value is not UNKNOWN and value is not False and not (account.partial and value is None):
             found.append(f"{account} {account.at('automountServiceAccountToken')}: {show(value)}")
@@ -190,14 +54,16 @@ def _mounts_token(pod: Pod) -> list[str]:
     return [f".automountServiceAccountToken: {show(value)}"]
 
 
-def _namespace_labels(token: str, properties: Properties) -> list[str]:
+def _namespace_labels(resource: Resource) -> list[str]:
     found: list[str] = []
-    for namespace in of_kind(token, properties, "Namespace"):
+    wanted = pss.standard(resource).level
+    for namespace in resource.of_kind("Namespace"):
         labels = child(namespace.body, "metadata", "labels")
         level, version = child(labels, f"{_PSS}/enforce"), child(labels, f"{_PSS}/enforce-version")
         path = f"{namespace} {namespace.at('metadata', 'labels')}"
-        if level is not UNKNOWN and level != "restricted" and not (namespace.partial and level is None):
-            found.append(f"{path}[{_PSS}/enforce]: {known_text(level, _LEVELS)}")
+        strict = isinstance(level, str) and level in _LEVELS and _LEVELS.index(level) >= _LEVELS.index(wanted)
+        if level is not UNKNOWN and not strict and not (namespace.partial and level is None):
+            found.append(f"{path}[{_PSS}/enforce]: {known_text(level, frozenset(_LEVELS))}")
         pinned = isinstance(version, str) and _VERSION.fullmatch(version)
         if version is not UNKNOWN and not pinned and not (namespace.partial and version is None):
             found.append(f"{path}[{_PSS}/enforce-version]: {known_text(version, frozenset({'latest'}))}")
@@ -208,10 +74,20 @@ RULES: Final = (
     Rule(
         id="namespace-pod-security",
         severity="critical",
-        title="Every namespace enforces the restricted Pod Security Standard, at a pinned version",
+        title="Every namespace enforces a Pod Security Standard, restricted by default, at a pinned version",
         rationale="It is the API server's own guard, also for pods that no Pulumi program has made.",
         fix=f"label it {_PSS}/enforce: restricted and {_PSS}/enforce-version: v1.<minor>",
         judge=_namespace_labels,
+        options={
+            "level": Option(
+                {"type": "string", "enum": list(_LEVELS)}, "restricted", "Standard of this stack's pods."
+            ),
+            "version": Option(
+                {"type": "string", "pattern": r"v1\.[0-9]{1,3}"},
+                f"v1.{pss.NEWEST_MINOR}",
+                "Version of the standard that pods are judged by.",
+            ),
+        },
         same_as={"cis": "5.2.1", "kyverno": "add-psa-labels"},
     ),
     Rule(
@@ -220,7 +96,7 @@ RULES: Final = (
         title="A pod template has the structure that the rules read",
         rationale="A template that is not a list of containers cannot be judged, so it must not pass either.",
         fix="write containers and volumes as lists of objects",
-        judge=malformed_pods,
+        judge=_shapes,
     ),
     Rule(
         id="container-non-root",
@@ -228,7 +104,7 @@ RULES: Final = (
         title="No container runs as root",
         rationale="Root in a container is root on the node after any escape.",
         fix="set runAsNonRoot: true on the pod or the container, and no runAsUser: 0",
-        judge=each_container(_non_root),
+        judge=pss.judged(pss.run_as_non_root),
         same_as={
             "pss": "Restricted: Running as Non-root",
             "cis": "5.2.7",
@@ -243,7 +119,7 @@ RULES: Final = (
         title="No container can gain privileges",
         rationale="A set-uid binary in the image would make root out of a user.",
         fix="set allowPrivilegeEscalation: false",
-        judge=each_container(_escalation),
+        judge=pss.judged(pss.privilege_escalation),
         same_as={
             "pss": "Restricted: Privilege Escalation",
             "cis": "5.2.6",
@@ -258,7 +134,7 @@ RULES: Final = (
         title="No container is privileged",
         rationale="It sees every device and every other container of the node.",
         fix="remove privileged",
-        judge=each_container(_privileged),
+        judge=pss.judged(pss.privileged),
         same_as={
             "pss": "Baseline: Privileged Containers",
             "cis": "5.2.2",
@@ -273,7 +149,7 @@ RULES: Final = (
         title="Every container drops all capabilities",
         rationale="The default set allows raw sockets (spoofed traffic within the cluster) and more.",
         fix="set capabilities.drop: [ALL] and add at most NET_BIND_SERVICE",
-        judge=each_container(_capabilities),
+        judge=pss.judged(pss.capabilities),
         same_as={
             "pss": "Restricted: Capabilities",
             "cis": "5.2.8, 5.2.9, 5.2.10",
@@ -304,7 +180,7 @@ RULES: Final = (
         title="Every container runs under a seccomp profile",
         rationale="Unconfined, a container reaches kernel calls that it never needs and exploits do.",
         fix="set seccompProfile.type: RuntimeDefault on the pod or the container",
-        judge=each_container(_seccomp),
+        judge=pss.judged(pss.seccomp),
         same_as={
             "pss": "Restricted: Seccomp",
             "cis": "5.7.2",
@@ -319,7 +195,7 @@ RULES: Final = (
         title="No pod shares the node's processes or IPC",
         rationale="It could read other tenants' memory and signal the node's processes.",
         fix="remove hostPID and hostIPC",
-        judge=each_pod(_host_namespaces),
+        judge=pss.judged(pss.host_namespaces),
         same_as={
             "pss": "Baseline: Host Namespaces",
             "cis": "5.2.3, 5.2.4",
@@ -352,7 +228,7 @@ RULES: Final = (
             "use configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim, "
             "projected or secret"
         ),
-        judge=each_pod(_volume_types),
+        judge=pss.judged(pss.volume_types),
         same_as={
             "pss": "Restricted: Volume Types",
             "gatekeeper": "K8sPSPVolumeTypes",
@@ -360,18 +236,70 @@ RULES: Final = (
         },
     ),
     Rule(
-        id="pod-kernel-options",
+        id="pod-sysctls",
         severity="high",
-        title="No pod loosens the kernel's guards",
-        rationale="Unsafe sysctls, an unmasked /proc and unconfined AppArmor reach beyond the pod.",
-        fix="remove the option",
-        judge=each_pod(_kernel_options),
+        title="No pod sets a sysctl that reaches beyond it",
+        rationale="The kernel is every tenant's.",
+        fix="use the safe sysctls of the Pod Security Standards only",
+        judge=pss.judged(pss.sysctls),
         same_as={
-            "pss": "Baseline: Sysctls, AppArmor, SELinux, /proc Mount Type, HostProcess",
-            "cis": "5.2.11",
-            "gatekeeper": "K8sPSPForbiddenSysctls, K8sPSPProcMount",
-            "kyverno": "restrict-sysctls, disallow-proc-mount",
+            "pss": "Baseline: Sysctls",
+            "gatekeeper": "K8sPSPForbiddenSysctls",
+            "kyverno": "restrict-sysctls",
         },
+    ),
+    Rule(
+        id="pod-app-armor",
+        severity="high",
+        title="No pod takes its AppArmor profile off",
+        rationale="Unconfined, a broken container can mount and trace what it likes.",
+        fix="remove the profile, or use RuntimeDefault",
+        judge=pss.judged(pss.app_armor),
+        same_as={
+            "pss": "Baseline: AppArmor",
+            "gatekeeper": "K8sPSPAppArmor",
+            "kyverno": "restrict-apparmor-profiles",
+        },
+    ),
+    Rule(
+        id="pod-selinux",
+        severity="high",
+        title="No pod chooses an SELinux label of the node",
+        rationale="A label for daemons undoes the separation of containers.",
+        fix="remove user, role and type, or use container_t",
+        judge=pss.judged(pss.selinux),
+        same_as={"pss": "Baseline: SELinux", "gatekeeper": "K8sPSPSELinuxV2", "kyverno": "disallow-selinux"},
+    ),
+    Rule(
+        id="container-proc-mount",
+        severity="high",
+        title="No container sees an unmasked /proc",
+        rationale="It shows and changes what belongs to the node.",
+        fix="remove procMount",
+        judge=pss.judged(pss.proc_mount),
+        same_as={
+            "pss": "Baseline: /proc Mount Type",
+            "gatekeeper": "K8sPSPProcMount",
+            "kyverno": "disallow-proc-mount",
+        },
+    ),
+    Rule(
+        id="pod-host-process",
+        severity="critical",
+        title="No pod is a process of a Windows node",
+        rationale="It is an administrator there.",
+        fix="remove windowsOptions.hostProcess",
+        judge=pss.judged(pss.host_process),
+        same_as={"pss": "Baseline: HostProcess", "kyverno": "disallow-host-process"},
+    ),
+    Rule(
+        id="container-probe-host",
+        severity="medium",
+        title="Probes and hooks address the pod itself",
+        rationale="The kubelet would send requests from the node to wherever a tenant says.",
+        fix="remove host",
+        judge=pss.judged(pss.probe_hosts),
+        same_as={"pss": "Baseline: Host Probes / Lifecycle Hooks"},
     ),
     Rule(
         id="pod-service-account-token",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from policies.kubernetes import Container, Pod, each_container, each_pod, is_positive, of_kind
+from policies.kubernetes import Container, Pod, is_positive
+from policies.resource import Resource, each_container, each_pod
 from policies.rule import Rule
 from policies.values import UNKNOWN, child, elements, integer, quantity, safe_key, show
 
@@ -107,9 +108,9 @@ def _hashable(mount: object) -> bool:
     return isinstance(child(mount, "name"), str)
 
 
-def _job_deadlines(token: str, properties: Properties) -> list[str]:
+def _job_deadlines(resource: Resource) -> list[str]:
     found: list[str] = []
-    for job in of_kind(token, properties, "Job", "CronJob"):
+    for job in resource.of_kind("Job", "CronJob"):
         keys = ("spec",) if job.kind == "Job" else ("spec", "jobTemplate", "spec")
         value = child(job.body, *keys, "activeDeadlineSeconds")
         if value is UNKNOWN or (value is None and job.partial):

@@ -4,22 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+from policies.resource import Judge, Options, Resource
+from policies.values import child
 
 Severity = Literal["medium", "high", "critical"]
-PublicSet = Literal["pss", "cis", "gatekeeper", "kyverno", "checkov"]
+PublicSet = Literal[
+    "pss", "cis", "cis-eks", "cis-gke", "gatekeeper", "kyverno", "checkov", "trivy", "trivy-aws", "trivy-gcp"
+]
 
-PUBLIC_SETS: Mapping[PublicSet, str] = {
+PUBLIC_SETS: Final[Mapping[PublicSet, str]] = {
     "pss": "Pod Security Standards",
     "cis": "CIS Kubernetes Benchmark",
+    "cis-eks": "CIS Amazon EKS Benchmark",
+    "cis-gke": "CIS Google Kubernetes Engine Benchmark",
     "gatekeeper": "gatekeeper-library",
     "kyverno": "Kyverno policies",
     "checkov": "Checkov",
+    "trivy": "Trivy (Kubernetes)",
+    "trivy-aws": "Trivy (AWS)",
+    "trivy-gcp": "Trivy (Google Cloud)",
 }
 """The public sets of controls that rules are compared with, and their names."""
 
-Judge = Callable[[str, Mapping[str, object]], list[str]]
-"""Type token and properties of a resource to violations: where, and what is there."""
+KUBERNETES: Final = "kubernetes:*"
+"""Stands for every type of resource of the Kubernetes provider."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something about a rule that a stack's levels file states."""
+
+    schema: Mapping[str, object]
+    """JSON schema of the value."""
+    default: object
+    """What holds where the file says nothing: the strictest value."""
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -37,10 +58,19 @@ class Rule:
     judge: Judge
     same_as: Mapping[PublicSet, str] = field(default_factory=dict)
     """Ids of the same control in public sets."""
+    types: frozenset[str] | None = None
+    """Types of resources that it judges, KUBERNETES for all of its; None: those alone."""
+    options: Mapping[str, Option] = field(default_factory=dict)
 
-    def violations(self, token: str, properties: Mapping[str, object]) -> list[str]:
+    def judges(self, token: str) -> bool:
+        """Whether it has anything to say of a type of resource."""
+        if token.startswith("kubernetes:"):
+            return self.types is None or KUBERNETES in self.types
+        return self.types is not None and token in self.types
+
+    def violations(self, resource: Resource) -> list[str]:
         """One line per violation: path, what is there, fix."""
-        return [f"{found}; {self.fix}" for found in self.judge(token, properties)]
+        return [f"{found}; {self.fix}" for found in self.judge(resource)]
 
 
 @dataclass(frozen=True)
@@ -52,6 +82,21 @@ class StackResource:
     properties: Mapping[str, object]
     dependencies: frozenset[str] = frozenset()
     """URNs of the resources that it takes inputs from or waits for."""
+    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """URNs of the resources that an input is taken from, by input."""
+    protect: bool = False
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All resources of a stack."""
+
+    resources: Sequence[StackResource]
+    options: Options = field(default_factory=dict)
+
+    def option(self, rule: str, name: str) -> object:
+        """An option of a rule as the levels file states it, else None."""
+        return child(self.options.get(rule), name)
 
 
 @dataclass(frozen=True)
@@ -62,7 +107,7 @@ class StackViolation:
     message: str
 
 
-StackJudge = Callable[[Sequence[StackResource]], list[StackViolation]]
+StackJudge = Callable[[Stack], list[StackViolation]]
 """All resources of a stack to violations."""
 
 
@@ -77,7 +122,11 @@ class StackRule:
     fix: str
     judge: StackJudge
     same_as: Mapping[PublicSet, str] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
 
-    def violations(self, resources: Sequence[StackResource]) -> list[StackViolation]:
+    def violations(self, stack: Stack) -> list[StackViolation]:
         """Violations with their fix."""
-        return [StackViolation(v.urn, f"{v.message}; {self.fix}") for v in self.judge(resources)]
+        return [StackViolation(v.urn, f"{v.message}; {self.fix}") for v in self.judge(stack)]
+
+
+AnyRule = Rule | StackRule

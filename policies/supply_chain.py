@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from policies.kubernetes import Container, each_container, objects
+from policies.kubernetes import Container
+from policies.resource import Resource, each_container
 from policies.rule import Rule
 from policies.values import UNKNOWN, child, elements
 
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+"""A digest as registries write it."""
 _REFUSED_FLAGS: Final[Mapping[str, str]] = {
     "--trust-remote-code": "runs code that lies beside the weights",
     "--allowed-local-media-path": "lets a request read the server's files",
@@ -24,27 +26,29 @@ _REFUSED_VARIABLES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class _Image:
+class Image:
+    """The parts of an image reference; empty where they are missing."""
+
     registry: str
     tag: str
     digest: str
 
 
-def _image(reference: str) -> _Image:
-    """The parts of an image reference; empty where they are missing."""
+def image(reference: str) -> Image:
+    """Take an image reference apart."""
     rest, _, digest = reference.partition("@")
     head, slash, tail = rest.partition("/")
     is_host = bool(slash) and ("." in head or ":" in head or head == "localhost")
     name = tail if is_host else rest
-    return _Image(head if is_host else "", name.rpartition(":")[2] if ":" in name else "", digest)
+    return Image(head if is_host else "", name.rpartition(":")[2] if ":" in name else "", digest)
 
 
-def _images(container: Container) -> Iterator[tuple[str, _Image | None]]:
+def _images(container: Container) -> Iterator[tuple[str, Image | None]]:
     """References to images of a container with their path; None where it is no reference at all."""
     value = container.body.get("image")
     if value is UNKNOWN or (value is None and (container.pod.custom or container.pod.owner.partial)):
         return
-    yield ".image", _image(value) if isinstance(value, str) and value else None
+    yield ".image", image(value) if isinstance(value, str) and value else None
 
 
 def _digests(container: Container) -> list[str]:
@@ -52,7 +56,7 @@ def _digests(container: Container) -> list[str]:
         f"{path}: "
         + ("is missing" if image is None else "has no digest" if not image.digest else "has a bad digest")
         for path, image in _images(container)
-        if image is None or not _DIGEST.fullmatch(image.digest)
+        if image is None or not DIGEST.fullmatch(image.digest)
     ]
 
 
@@ -93,10 +97,10 @@ def _engine_flags(container: Container) -> list[str]:
     return found
 
 
-def _helm_releases(token: str, properties: Mapping[str, object]) -> list[str]:
+def _helm_releases(resource: Resource) -> list[str]:
     return [
         f"{one.kind}: is installed by Helm"
-        for one in objects(token, properties)
+        for one in resource.objects
         if (one.group, one.kind) == ("helm.sh", "Release")
     ]
 

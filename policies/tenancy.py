@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from policies.kubernetes import KubernetesObject, is_positive, objects, pods_of
-from policies.rule import StackResource, StackRule, StackViolation
+from policies.rule import Stack, StackJudge, StackResource, StackRule, StackViolation
 from policies.values import UNKNOWN, child, elements, entries, integer, label, quantity, safe_key
 
 _QUOTA_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -44,16 +44,16 @@ class _Namespace:
                 yield one.object
 
 
-def _located(resources: Sequence[StackResource]) -> list[_Located]:
+def _located(stack: Stack) -> list[_Located]:
     return [
         _Located(resource, one)
-        for resource in resources
+        for resource in stack.resources
         for one in objects(resource.token, resource.properties)
     ]
 
 
-def _namespaces(resources: Sequence[StackResource]) -> Iterator[_Namespace]:
-    everything = _located(resources)
+def _namespaces(stack: Stack) -> Iterator[_Namespace]:
+    everything = _located(stack)
     for one in everything:
         if one.object.kind == "Namespace" and one.object.builtin and not one.object.partial:
             contents = tuple(item for item in everything if _is_in(item, one))
@@ -70,11 +70,11 @@ def _is_in(item: _Located, namespace: _Located) -> bool:
 
 def _each_namespace(
     check: Callable[[_Namespace], list[str]],
-) -> Callable[[Sequence[StackResource]], list[StackViolation]]:
-    def judge(resources: Sequence[StackResource]) -> list[StackViolation]:
+) -> StackJudge:
+    def judge(stack: Stack) -> list[StackViolation]:
         return [
             StackViolation(namespace.urn, f"{namespace}: {found}")
-            for namespace in _namespaces(resources)
+            for namespace in _namespaces(stack)
             for found in check(namespace)
         ]
 

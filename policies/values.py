@@ -106,6 +106,18 @@ def network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
         return None
 
 
+MIN_PREFIX: Final[Mapping[int, int]] = {4: 8, 6: 16}
+"""Shortest prefix that is not as good as all addresses, by IP version; 10.0.0.0/8 is the widest private."""
+
+
+def is_wide(value: object) -> bool:
+    """Whether an address range is as good as every address; so is what is no range at all."""
+    if value is UNKNOWN:
+        return False
+    block = network(value)
+    return block is None or block.prefixlen < MIN_PREFIX[block.version]
+
+
 def show(value: object) -> str:
     """A value of a field that holds no free text (quantity, enumeration, address range, key), for a message.
 

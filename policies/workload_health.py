@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from policies.kubernetes import Container, Pod, each_container, each_pod, of_kind
+from policies.kubernetes import Container, Pod
+from policies.resource import Resource, each_container, each_pod
 from policies.rule import Rule
 from policies.values import UNKNOWN, child, elements, integer, quantity, show
 
@@ -60,9 +61,9 @@ def _percentage(value: object) -> int | None:
     return int(value[:-1]) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}%", value) else None
 
 
-def _budgets(token: str, properties: Properties) -> list[str]:
+def _budgets(resource: Resource) -> list[str]:
     found: list[str] = []
-    for budget in of_kind(token, properties, "PodDisruptionBudget"):
+    for budget in resource.of_kind("PodDisruptionBudget"):
         spec = child(budget.body, "spec")
         least, most = child(spec, "minAvailable"), child(spec, "maxUnavailable")
         if spec is UNKNOWN or UNKNOWN in (least, most):

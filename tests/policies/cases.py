@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.policies.examples import DELETE, DIGEST, GOOD, Resource, edited, metadata
@@ -23,6 +23,8 @@ class Case:
     edits: dict[str, Any]
     path: str | None
     """Part of the message of the violation; None: passes."""
+    protect: bool = True
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def resource(self) -> Resource:
@@ -43,6 +45,8 @@ def _passed(rule: str, example: str | Resource, *edits: dict[str, Any]) -> list[
 
 
 _EVERY_NAMESPACE = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
+
+_APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 
 CASES: Final[tuple[Case, ...]] = (
     # Network isolation
@@ -146,10 +150,30 @@ CASES: Final[tuple[Case, ...]] = (
         "service-load-balancer-internal",
         "load-balancer",
         ({"metadata annotations": DELETE}, "spec.type"),
-        ({"metadata annotations networking.gke.io/load-balancer-type": "External"}, "spec.type"),
+        (
+            {
+                "metadata annotations networking.gke.io/load-balancer-type": "External",
+                "spec loadBalancerSourceRanges": DELETE,
+            },
+            "loadBalancerSourceRanges: is missing",
+        ),
+        ({"metadata annotations networking.gke.io/load-balancer-type": "Global"}, "spec.type"),
         ({"spec loadBalancerSourceRanges 0": "0.0.0.0/0"}, "loadBalancerSourceRanges[0]"),
+        ({"spec loadBalancerSourceRanges 0": "::/0"}, "loadBalancerSourceRanges[0]"),
     ),
-    *_passed("service-load-balancer-internal", "load-balancer", {}),
+    *_passed(
+        "service-load-balancer-internal",
+        "load-balancer",
+        {},
+        {"spec loadBalancerSourceRanges": DELETE},
+        {"metadata annotations networking.gke.io/load-balancer-type": "External"},
+        {
+            "metadata annotations": {
+                "service.beta.kubernetes.io/aws-load-balancer-internal": "false",
+                "autoglm-platform/exposure": "public",
+            }
+        },
+    ),
     *_refused("service-endpoints", "service", ({"spec type": "ExternalName"}, "ExternalName")),
     *_refused(
         "service-endpoints",
@@ -402,19 +426,75 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     *_passed("pod-volume-types", "deployment", {}),
     *_refused(
-        "pod-kernel-options",
+        "pod-sysctls",
         "deployment",
         ({f"{P} securityContext sysctls": [{"name": "kernel.msgmax", "value": "1"}]}, "sysctls[0]"),
-        ({f"{C} securityContext procMount": "Unmasked"}, "procMount"),
-        ({f"{P} securityContext appArmorProfile": {"type": "Unconfined"}}, "appArmorProfile"),
-        ({f"{C} securityContext windowsOptions": {"hostProcess": True}}, "hostProcess"),
-        ({f"{C} securityContext seLinuxOptions": {"user": "root"}}, "seLinuxOptions"),
     ),
     *_passed(
-        "pod-kernel-options",
+        "pod-sysctls",
         "deployment",
         {},
         {f"{P} securityContext sysctls": [{"name": "net.ipv4.tcp_syncookies", "value": "1"}]},
+    ),
+    *_refused(
+        "container-proc-mount",
+        "deployment",
+        ({f"{C} securityContext procMount": "Unmasked"}, "procMount: is Unmasked"),
+    ),
+    *_passed("container-proc-mount", "deployment", {f"{C} securityContext procMount": "Default"}),
+    *_refused(
+        "pod-app-armor",
+        "deployment",
+        ({f"{P} securityContext appArmorProfile": {"type": "Unconfined"}}, "is Unconfined"),
+        (
+            {"spec template metadata annotations": {f"{_APP_ARMOR}vllm": "unconfined"}},
+            "is no allowed profile",
+        ),
+    ),
+    *_passed("pod-app-armor", "deployment", {f"{C} securityContext appArmorProfile": {"type": "Localhost"}}),
+    *_refused(
+        "pod-host-process",
+        "deployment",
+        ({f"{C} securityContext windowsOptions": {"hostProcess": True}}, "hostProcess"),
+    ),
+    *_passed("pod-host-process", "deployment", {}),
+    *_refused(
+        "pod-selinux",
+        "deployment",
+        ({f"{C} securityContext seLinuxOptions": {"user": "root"}}, "seLinuxOptions.user"),
+        ({f"{P} securityContext seLinuxOptions": {"type": "spc_t"}}, "seLinuxOptions.type"),
+    ),
+    *_passed("pod-selinux", "deployment", {f"{P} securityContext seLinuxOptions": {"type": "container_t"}}),
+    *_refused(
+        "container-probe-host",
+        "deployment",
+        ({f"{C} readinessProbe httpGet host": "169.254.169.254"}, "readinessProbe.httpGet.host"),
+        ({f"{C} lifecycle preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}, "preStop.httpGet.host"),
+    ),
+    *_passed("container-probe-host", "deployment", {}),
+    # Ceilings
+    Case(
+        "workload-replicas",
+        "deployment",
+        {"spec replicas": 5.0},
+        "is 5, more than 4",
+        options={"workload-replicas": {"maximum": 4.0}},
+    ),
+    *_refused("workload-replicas", "deployment", ({"spec replicas": 101.0}, "is 101, more than 100")),
+    *_passed("workload-replicas", "deployment", {}),
+    Case(
+        "quota-accelerators",
+        "quota",
+        {},
+        "requests.nvidia.com/gpu]: is 8, more than 4",
+        options={"stack-accelerators": {"maximum": {"nvidia.com/gpu": 4.0}}},
+    ),
+    Case(
+        "quota-accelerators",
+        "quota",
+        {},
+        None,
+        options={"stack-accelerators": {"maximum": {"nvidia.com/gpu": 8.0}}},
     ),
     *_refused(
         "pod-service-account-token",

@@ -82,14 +82,23 @@ class Verdict:
     message: str
 
 
-def analyze(resources: list[dict[str, Any]], folder: Path) -> list[Verdict]:
-    """What the pack says of recorded state, through `pulumi policy analyze`."""
+def analyze_run(
+    resources: list[dict[str, Any]], folder: Path, levels: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A run of `pulumi policy analyze` over recorded state."""
     state = folder / "state.json"
     manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""}
     deployment = {"manifest": manifest, "resources": resources}
     state.write_text(json.dumps({"version": 3, "deployment": deployment}), encoding="utf-8")
     env = environment(folder / "home", folder / "backend")
-    done = run(["policy", "analyze", "--file", str(state), "--policy-pack", str(PACK), "--json"], folder, env)
+    options = ["--file", str(state), "--policy-pack", str(PACK), "--json"]
+    options += ["--policy-pack-config", str(levels)] if levels else []
+    return run(["policy", "analyze", *options], folder, env)
+
+
+def analyze(resources: list[dict[str, Any]], folder: Path, levels: Path | None = None) -> list[Verdict]:
+    """What the pack says of recorded state, through `pulumi policy analyze`."""
+    done = analyze_run(resources, folder, levels)
     verdicts: list[Verdict] = []
     for line in done.stdout.splitlines():
         event = json.loads(line).get("policyEvent") if line.startswith("{") else None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pulumi_policy import PolicyCustomTimeouts, PolicyResourceOptions, ResourceValidationArgs
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
-from policies import sdk
 from policies.catalogue import RULES, STACK_RULES
 from tests.policies.cases import CASES
-from tests.policies.engine import Program, Verdict, analyze
+from tests.policies.cloud_cases import CLOUD_CASES, GOOD_CLOUD_STACK
+from tests.policies.engine import Program, Verdict, analyze, analyze_run
 from tests.policies.examples import GOOD, Resource, edited
 
 
@@ -33,15 +33,17 @@ _PROVIDER = {
 }
 
 
-def _recorded(name: str, resource: Resource) -> dict[str, Any]:
+def _recorded(name: str, resource: Resource, *, protect: bool = True) -> dict[str, Any]:
     token, properties = resource
+    outputs = properties | ({"id": "vpc-1"} if token == "aws:ec2/vpc:Vpc" else {})
     return {
         "urn": _urn(token, name),
         "custom": True,
         "id": name,
         "type": token,
         "inputs": properties,
-        "outputs": properties,
+        "outputs": outputs,
+        "protect": protect,
         "provider": f"{_PROVIDER['urn']}::{_PROVIDER['id']}",
     }
 
@@ -49,7 +51,8 @@ def _recorded(name: str, resource: Resource) -> dict[str, Any]:
 @pytest.mark.engine
 @pytest.mark.slow
 def test_every_case_has_the_same_verdict_in_the_engine(tmp_path: Path, capsys: Any) -> None:
-    names = {f"case-{index}": case for index, case in enumerate(CASES)}
+    cases = [case for case in (*CASES, *CLOUD_CASES) if not case.options]
+    names = {f"case-{index}": case for index, case in enumerate(cases)}
     bare = edited(GOOD["namespace"], {"metadata name": "bare"})
     server = edited(
         GOOD["deployment"], {"metadata namespace": "bare", "spec template spec initContainers": []}
@@ -59,8 +62,8 @@ def test_every_case_has_the_same_verdict_in_the_engine(tmp_path: Path, capsys: A
     strict[1]["spec"]["selector"] = budget[1]["spec"]["selector"]
     resources = [
         _PROVIDER,
-        *(_recorded(f"good-{name}", resource) for name, resource in GOOD.items()),
-        *(_recorded(name, case.resource) for name, case in names.items()),
+        *(_recorded(f"good-{name}", resource) for name, resource in {**GOOD, **GOOD_CLOUD_STACK}.items()),
+        *(_recorded(name, case.resource, protect=case.protect) for name, case in names.items()),
         _recorded("bare-namespace", bare),
         _recorded("bare-server", server),
         _recorded("bare-budget", strict),
@@ -80,16 +83,17 @@ def test_every_case_has_the_same_verdict_in_the_engine(tmp_path: Path, capsys: A
         "disruption-budget-below-replicas",
     }
     with capsys.disabled():
-        refused = sum(case.path is not None for case in CASES)
+        refused = sum(case.path is not None for case in cases)
         print(
-            f"\npolicy pack on the real engine: {len(RULES)} + {len(STACK_RULES)} rules, {len(CASES)} cases"
-            f" ({refused} refused, {len(CASES) - refused} passed), {len(verdicts)} violations"
+            f"\npolicy pack on the real engine: {len(RULES)} + {len(STACK_RULES)} rules, {len(cases)} cases"
+            f" ({refused} refused, {len(cases) - refused} passed), {len(verdicts)} violations"
         )
 
 
 @pytest.mark.engine
 def test_the_good_stack_passes_in_the_engine(tmp_path: Path) -> None:
-    resources = [_PROVIDER, *(_recorded(name, resource) for name, resource in GOOD.items())]
+    everything = {**GOOD, **GOOD_CLOUD_STACK}
+    resources = [_PROVIDER, *(_recorded(name, resource) for name, resource in everything.items())]
     assert analyze(resources, tmp_path) == []
 
 
@@ -104,29 +108,6 @@ def test_a_server_without_budget_is_refused_by_the_engine(tmp_path: Path) -> Non
 
 def _rules(verdicts: list[Verdict]) -> set[str]:
     return {one.rule for one in verdicts}
-
-
-def test_an_unknown_value_leaves_the_verdict_mandatory() -> None:
-    """In a preview the SDK raises where an unknown value is read, which would make the rule advisory."""
-    token, properties = edited(
-        GOOD["deployment"],
-        {
-            "metadata name": UNKNOWN_STRING_VALUE,
-            "spec template spec containers 0 args 1": UNKNOWN_STRING_VALUE,
-            "spec template spec initContainers 0 image": UNKNOWN_STRING_VALUE,
-            "spec template spec containers 0 image": "registry.example/vllm:latest",
-        },
-    )
-    options = PolicyResourceOptions(False, [], False, [], PolicyCustomTimeouts(0, 0, 0), [], None)
-    found: dict[str, list[str]] = {}
-    for rule in RULES:
-        args = ResourceValidationArgs(
-            token, unknown_checking_proxy(properties), _urn(token, "x"), "x", options, None, None, {}
-        )
-        policy: Any = sdk.Pack([rule], []).policies[0]
-        policy.validate(args, lambda message, urn=None, id=rule.id: found.setdefault(id, []).append(message))
-    assert set(found) == {"image-digest", "image-tag"}
-    assert "containers[0]" in found["image-tag"][0]
 
 
 # The program of this repository
@@ -160,7 +141,7 @@ def _without_limits(program: Program) -> None:
 def _latest(program: Program) -> None:
     # Past the program's own check of references.
     program.edit(
-        "components/model_server/component.py", "image=spec.image,", 'image="autoglm.local/vllm:latest",'
+        "components/model_server/component.py", "image=args.image,", 'image="autoglm.local/vllm:latest",'
     )
 
 
@@ -215,3 +196,52 @@ def test_a_misspelt_level_keeps_the_pack_from_starting(program: Program) -> None
     done = program.run("preview", "--stack", "dev")
     assert done.returncode != 0
     assert "prod.json: imagedigest: no such rule" in done.stdout + done.stderr
+
+
+_LEVELS_REFUSED = {
+    "typo": ({"imagedigest": "disabled"}, "imagedigest: no such rule"),
+    "typo in an option": ({"workload-replicas": {"maximun": 4}}, "workload-replicas.maximun: unknown"),
+    "expired": (
+        {
+            "pod-host-path": {
+                "exemptions": [
+                    {"resource": "*device-plugin*", "reason": "needs its socket", "expires": "2020-01-01"}
+                ]
+            }
+        },
+        "pod-host-path.exemptions[0].expires: 2020-01-01 is past",
+    ),
+}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("content", "problem"), _LEVELS_REFUSED.values(), ids=list(_LEVELS_REFUSED))
+def test_a_wrong_levels_file_from_anywhere_is_refused(
+    tmp_path: Path, content: dict[str, Any], problem: str
+) -> None:
+    file = tmp_path / "levels.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    done = analyze_run([_PROVIDER, _recorded("service", GOOD["service"])], tmp_path, file)
+    assert done.returncode != 0
+    assert problem in done.stdout + done.stderr
+
+
+@pytest.mark.engine
+def test_an_exemption_is_reported_and_lets_pass(tmp_path: Path) -> None:
+    expires = (datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=30)).isoformat()
+    exemption = {"resource": "kubernetes:core/v1:Service::entry", "reason": "moves to ClusterIP soon"}
+    file = tmp_path / "levels.json"
+    file.write_text(
+        json.dumps({"service-node-port": {"exemptions": [{**exemption, "expires": expires}]}}),
+        encoding="utf-8",
+    )
+    node_port = edited(GOOD["service"], {"spec type": "NodePort"})
+    exempt, other = _recorded("entry", node_port), _recorded("other", node_port)
+    verdicts = analyze([_PROVIDER, exempt], tmp_path, file)
+    assert [(one.rule, one.level) for one in verdicts] == [("exemption", "advisory")]
+    assert f"service-node-port: moves to ClusterIP soon; until {expires}" in verdicts[0].message
+    verdicts = analyze([_PROVIDER, exempt, other], tmp_path, file)
+    assert {(one.rule, one.urn, one.level) for one in verdicts} == {
+        ("exemption", exempt["urn"], "advisory"),
+        ("service-node-port", other["urn"], "mandatory"),
+    }

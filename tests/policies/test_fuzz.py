@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.catalogue import RULES, STACK_RULES
-from policies.rule import StackResource
+from policies.resource import Resource
+from policies.rule import Stack, StackResource
 from policies.values import UNKNOWN, quantity, show
 from tests.policies.examples import GOOD
 
@@ -85,14 +86,14 @@ _SETTINGS = settings(deadline=None, max_examples=300, suppress_health_check=list
 
 def _judge(token: str, properties: Any) -> None:
     for rule in RULES:
-        assert all(isinstance(found, str) for found in rule.violations(token, properties))
+        assert all(isinstance(found, str) for found in rule.violations(Resource(token, properties)))
     resources = [
         StackResource(token, "urn", properties),
         StackResource(*_as_stack("namespace")),
         StackResource(*_as_stack("deployment")),
     ]
     for stack_rule in STACK_RULES:
-        assert all(isinstance(found.message, str) for found in stack_rule.violations(resources))
+        assert all(isinstance(found.message, str) for found in stack_rule.violations(Stack(resources)))
 
 
 def _as_stack(name: str) -> tuple[str, str, dict[str, Any]]:

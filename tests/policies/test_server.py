@@ -1,0 +1,304 @@
+"""The pack as the engine meets it: decoding, levels, exemptions, previews."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import analyzer_pb2
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
+
+from policies import decoding, server
+from policies.catalogue import ALL, RULES, STACK_RULES
+from policies.rule import StackResource
+from policies.values import UNKNOWN
+from tests.policies.cloud_examples import CLOUD
+from tests.policies.examples import GOOD, Resource, edited
+
+TODAY = datetime.date(2026, 6, 1)
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+
+
+def _struct(value: dict[str, Any]) -> Struct:
+    result = Struct()
+    result.update(value)
+    return result
+
+
+def _pack(levels: dict[str, Any] | None = None, *, preview: bool = False) -> server.Pack:
+    pack = server.Pack(RULES, STACK_RULES, preview=preview, today=lambda: TODAY)
+    pack.configure(levels or {})
+    return pack
+
+
+def _urn(token: str, name: str) -> str:
+    return f"urn:pulumi:prod::autoglm-platform::autoglm:eks:EksAddons${token}::{name}"
+
+
+def _judge(
+    pack: server.Pack, resource: Resource, name: str = "x", *, protect: bool = True
+) -> list[server.Finding]:
+    request = analyzer_pb2.AnalyzeRequest(
+        type=resource[0], urn=_urn(resource[0], name), name=name, properties=_struct(resource[1])
+    )
+    request.options.protect = protect
+    answer = server.Analyzer(pack).Analyze(request, _Context())
+    return [
+        server.Finding(
+            one.policyName,
+            one.description,
+            "medium",
+            "mandatory" if one.enforcementLevel == analyzer_pb2.MANDATORY else "advisory",
+            one.message,
+            request.urn,
+        )
+        for one in answer.diagnostics
+    ]
+
+
+class _Context(grpc.ServicerContext):  # type: ignore[misc]
+    """Only what the analyzer calls."""
+
+    def abort(self, code: Any, details: str) -> Any:
+        raise RuntimeError(f"{code}: {details}")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+_Context.__abstractmethods__ = frozenset()
+
+
+def test_values_are_decoded_as_they_are_meant() -> None:
+    decoded = decoding.properties(
+        _struct(
+            {
+                "text": "a",
+                "number": 2,
+                "flag": True,
+                "nothing": None,
+                "list": [1, UNKNOWN_STRING_VALUE],
+                "unknown": UNKNOWN_STRING_VALUE,
+                "secret": {_SIGNATURE: _SECRET, "value": {"a": UNKNOWN_STRING_VALUE, "b": "c"}},
+                "asset": {_SIGNATURE: "c44067f5952c0a294b673a41bacd8c17", "path": "x"},
+            }
+        )
+    )
+    assert decoded == {
+        "text": "a",
+        "number": 2.0,
+        "flag": True,
+        "nothing": None,
+        "list": [1.0, UNKNOWN],
+        "unknown": UNKNOWN,
+        "secret": {"a": UNKNOWN, "b": "c"},
+        "asset": {},
+    }
+
+
+@pytest.mark.parametrize("name", [*GOOD, *CLOUD])
+def test_a_good_example_passes_through_the_protocol(name: str) -> None:
+    assert _judge(_pack(preview=True), {**GOOD, **CLOUD}[name]) == []
+
+
+def test_an_unknown_value_leaves_the_verdict_on_the_rest_mandatory() -> None:
+    resource = edited(
+        GOOD["deployment"],
+        {
+            "metadata name": UNKNOWN_STRING_VALUE,
+            "spec template spec containers 0 args 1": UNKNOWN_STRING_VALUE,
+            "spec template spec containers 0 image": "registry.example/vllm:latest",
+        },
+    )
+    found = _judge(_pack(preview=True), resource)
+    assert {one.rule for one in found} == {"image-digest", "image-tag"}
+    assert {one.level for one in found} == {"mandatory"}
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("deployment", "spec template spec containers 0 image"),
+        ("deployment", "spec template spec containers 0 securityContext privileged"),
+        ("deployment", "spec template spec hostNetwork"),
+        ("network-policy", "spec egress 0 to 0 ipBlock cidr"),
+        ("load-balancer", "spec loadBalancerSourceRanges 0"),
+        ("eks", "vpcConfig endpointPublicAccess"),
+        ("security-group-rule", "cidrBlocks 0"),
+        ("gke", "masterAuthorizedNetworksConfig cidrBlocks 0 cidrBlock"),
+        ("iam-policy", "policy"),
+        ("launch-template", "metadataOptions httpTokens"),
+    ],
+)
+def test_what_isolation_depends_on_has_to_be_known_in_a_preview(name: str, path: str) -> None:
+    resource = edited({**GOOD, **CLOUD}[name], {path: UNKNOWN_STRING_VALUE})
+    assert {one.rule for one in _judge(_pack(preview=True), resource)} == {"known-in-preview"}
+    assert _judge(_pack(preview=False), resource) == []
+    assert _judge(_pack({"known-in-preview": {"required": False}}, preview=True), resource) == []
+
+
+def test_ids_of_what_is_created_may_be_unknown_in_a_preview() -> None:
+    for name, path in (
+        ("eks", "encryptionConfig provider keyArn"),
+        ("eks", "roleArn"),
+        ("security-group-rule", "securityGroupId"),
+        ("bucket-encryption", "rules 0 applyServerSideEncryptionByDefault kmsMasterKeyId"),
+        ("gke-nodes", "nodeConfig serviceAccount"),
+        ("deployment", "metadata namespace"),
+    ):
+        resource = edited({**GOOD, **CLOUD}[name], {path: UNKNOWN_STRING_VALUE})
+        assert _judge(_pack(preview=True), resource) == [], name
+
+
+def test_protect_is_read_from_the_resource_options() -> None:
+    assert {one.rule for one in _judge(_pack(), CLOUD["eks"], protect=False)} == {"deletion-protection"}
+    levels = {"deletion-protection": {"required": False}}
+    assert _judge(_pack(levels), CLOUD["eks"], protect=False) == []
+
+
+# Levels
+
+_NODE_PORT = edited(GOOD["service"], {"spec type": "NodePort"})
+
+
+def _exemption(**more: Any) -> dict[str, Any]:
+    stated = {
+        "resource": "kubernetes:core/v1:Service::entry",
+        "reason": "moves soon",
+        "expires": "2026-06-30",
+    }
+    return {"service-node-port": {"exemptions": [{**stated, **more}]}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered"),
+    [
+        ("kubernetes:core/v1:Service::entry", True),
+        ("entry", True),
+        ("*EksAddons$kubernetes:core/v1:Service::entry", True),
+        ("kubernetes:core/v1:Service", True),
+        ("kubernetes:core/v1:Service::other", False),
+        ("entr", False),
+        ("kubernetes:apps/*", False),
+    ],
+)
+def test_an_exemption_covers_by_urn_type_and_name(pattern: str, covered: bool) -> None:
+    found = _judge(_pack(_exemption(resource=pattern)), _NODE_PORT, "entry")
+    assert [one.rule for one in found] == (["exemption"] if covered else ["service-node-port"])
+    assert [one.level for one in found] == (["advisory"] if covered else ["mandatory"])
+
+
+def test_an_exemption_says_which_rule_why_and_how_long() -> None:
+    (found,) = _judge(_pack(_exemption()), _NODE_PORT, "entry")
+    assert found.message == "An exemption is in use.\nservice-node-port: moves soon; until 2026-06-30"
+
+
+def test_an_exemption_ends() -> None:
+    pack = server.Pack(RULES, STACK_RULES, today=lambda: TODAY)
+    pack.configure(_exemption(expires="2026-06-01"))
+    assert [one.rule for one in _judge(pack, _NODE_PORT, "entry")] == ["exemption"]
+    with pytest.raises(server.LevelsError, match=r"2026-05-31 is past"):
+        pack.configure(_exemption(expires="2026-05-31"))
+
+
+def test_an_exemption_that_nothing_needs_is_told() -> None:
+    pack = _pack(_exemption())
+    assert _judge(pack, GOOD["service"], "entry") == []
+    token, properties = GOOD["service"]
+    found = pack.judge_stack([StackResource(token, _urn(token, "entry"), properties)])
+    assert [one.message for one in found] == [
+        "service-node-port: not needed for kubernetes:core/v1:Service::entry; remove it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("levels", "problem"),
+    [
+        ({"imagedigest": "mandatory"}, "imagedigest: no such rule"),
+        ({"image-digest": "optional"}, "image-digest: 'optional' is not a level"),
+        ({"image-digest": 1}, "image-digest: 1 is not a level"),
+        ({"image-digest": {"enforcementLevel": "mandatory", "resaon": "x"}}, "image-digest.resaon: unknown"),
+        ({"image-digest": "disabled"}, "image-digest: lowered without a reason"),
+        ({"image-digest": {"enforcementLevel": "advisory"}}, "image-digest: lowered without a reason"),
+        ({"image-digest": {"enforcementLevel": "advisory", "reason": " x "}}, "lowered without a reason"),
+        ({"all": "advisory"}, "all: every rule is mandatory"),
+        ({"workload-replicas": {"maximum": "4"}}, "workload-replicas.maximum: '4' is not of type integer"),
+        ({"workload-replicas": {"maximum": 0}}, "workload-replicas.maximum: 0; write 1 or more"),
+        ({"workload-replicas": {"maximum": True}}, "is not of type integer"),
+        ({"namespace-pod-security": {"level": "strict"}}, "level: 'strict'; write one of privileged"),
+        ({"namespace-pod-security": {"version": "1.36"}}, "version: '1.36' does not match"),
+        ({"stack-accelerators": {"maximum": {"nvidia.com/gpu": -1}}}, "nvidia.com/gpu: -1; write 0 or more"),
+        ({"deletion-protection": {"required": "no"}}, "required: 'no' is not of type boolean"),
+        ({"service-node-port": {"exemptions": {}}}, "exemptions: is not a list"),
+        ({"service-node-port": {"exemptions": ["entry"]}}, "exemptions[0]: is not an object"),
+        (_exemption(resource="*"), "exemptions[0].resource: '*' names no resource in particular"),
+        (_exemption(resource="urn:*" * 0 + "**::*"), "names no resource in particular"),
+        (_exemption(reason="x"), "exemptions[0].reason: is missing or too short"),
+        (_exemption(expires="soon"), "exemptions[0].expires: 'soon' is no date"),
+        (_exemption(expires="2027-06-03"), "more than a year ahead"),
+        (_exemption(until="2026-06-30"), "exemptions[0].until: unknown"),
+    ],
+)
+def test_wrong_levels_are_refused(levels: dict[str, Any], problem: str) -> None:
+    with pytest.raises(server.LevelsError) as raised:
+        _pack(levels)
+    assert problem in str(raised.value)
+
+
+def test_a_rule_can_be_lowered_with_a_reason() -> None:
+    lowered = {"enforcementLevel": "advisory", "reason": "moves to ClusterIP with the next release"}
+    assert [one.level for one in _judge(_pack({"service-node-port": lowered}), _NODE_PORT)] == ["advisory"]
+    disabled = {**lowered, "enforcementLevel": "disabled"}
+    assert _judge(_pack({"service-node-port": disabled}), _NODE_PORT) == []
+
+
+def test_what_the_engine_sends_for_a_file_is_understood() -> None:
+    request = analyzer_pb2.ConfigureAnalyzerRequest()
+    for rule in ALL:
+        request.policyConfig[rule.id].enforcementLevel = analyzer_pb2.MANDATORY
+    request.policyConfig["all"].enforcementLevel = analyzer_pb2.MANDATORY
+    request.policyConfig["exemption"].enforcementLevel = analyzer_pb2.ADVISORY
+    request.policyConfig["workload-replicas"].properties.update({"maximum": 1})
+    pack = _pack()
+    analyzer = server.Analyzer(pack)
+    analyzer.Configure(request, _Context())
+    assert [one.rule for one in _judge(pack, GOOD["deployment"])] == ["workload-replicas"]
+    request.policyConfig["workload-replica"].properties.update({"maximum": 1})
+    with pytest.raises(RuntimeError, match="workload-replica: no such rule"):
+        analyzer.Configure(request, _Context())
+
+
+def test_the_engine_is_told_every_rule() -> None:
+    info = _pack().info()
+    assert [one.name for one in info.policies] == [
+        *(rule.id for rule in ALL if rule in RULES),
+        *(rule.id for rule in STACK_RULES),
+        "exemption",
+    ]
+    assert {one.enforcementLevel for one in info.policies if one.name != "exemption"} == {
+        analyzer_pb2.MANDATORY
+    }
+
+
+def test_a_secret_value_is_judged_and_never_repeated() -> None:
+    canary = "S3cr3t+Value=="
+    secret = {_SIGNATURE: _SECRET, "value": {"name": "HF_TOKEN", "value": canary}}
+    resource = edited(GOOD["deployment"], {"spec template spec containers 0 env 1": secret})
+    (found,) = _judge(_pack(), resource)
+    assert found.rule == "container-credentials"
+    assert canary not in json.dumps(found.message)
+
+
+def test_stack_rules_see_inputs_where_the_engine_shows_nothing() -> None:
+    pack = _pack(preview=True)
+    empty = []
+    for name, (token, properties) in GOOD.items():
+        if name != "default-deny":
+            _judge(pack, (token, properties), name)
+            empty.append(StackResource(token, _urn(token, name), {}))
+    assert {one.rule for one in pack.judge_stack(empty)} == {"namespace-default-deny"}
