@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final
 
-from components.common.cidr import NamedRange, anyone_problems, outside_problems, overlaps
+from components.common.cidr import NamedRange, anyone_problems, is_anyone, outside_problems, overlaps
 from components.common.problems import Problem
 from components.eks.settings import EksApiAccess, EksNetwork
 
@@ -113,7 +113,7 @@ def range_problems(network: EksNetwork, api: EksApiAccess) -> Iterator[Problem]:
     destinations = network.nat.destinations if network.nat else ()
     nat = [NamedRange(f"network.nat.destinations[{i}]", cidr) for i, cidr in enumerate(destinations)]
     yield from anyone_problems(nat)
-    yield from overlaps([vpc, *nat])
+    yield from overlaps([vpc, *(item for item in nat if not is_anyone(item.network))])
     yield from _api_problems(api, peers)
 
 
@@ -129,6 +129,8 @@ def _api_problems(api: EksApiAccess, peers: Sequence[NamedRange]) -> Iterator[Pr
     public = [NamedRange(f"api.publicCidrs[{i}]", cidr) for i, cidr in enumerate(api.public_cidrs)]
     yield from anyone_problems(public)
     for item in public:
+        if is_anyone(item.network):
+            continue
         if item.network.version != 4:
             yield Problem(
                 item.key, f"{item.network}: the endpoint has IPv4 addresses only; write an IPv4 range"

@@ -73,7 +73,8 @@ class NodeGroup(pulumi.ComponentResource):
             taints=[
                 aws.eks.NodeGroupTaintArgs(key=key, value=value or None, effect=effect)
                 for key, value, effect in group.api_taints
-            ],
+            ]
+            or None,
             tags=self._tags(),
             opts=pulumi.ResourceOptions(
                 parent=self,
