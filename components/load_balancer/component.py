@@ -27,10 +27,8 @@ class LoadBalancerArgs:
     """Name of the model: a DNS label."""
     selector: Mapping[str, str]
     """Labels of the model's servers."""
-    target_port: str
-    """Name of the port that the servers listen on."""
     container_port: int
-    """Its number."""
+    """TCP port that the servers listen on."""
     plan: EntryPlan
 
 
@@ -97,7 +95,7 @@ class LoadBalancer(pulumi.ComponentResource):
                     core.v1.ServicePortArgs(
                         name=PORT_NAME,
                         port=plan.settings.port,
-                        target_port=args.target_port,
+                        target_port=args.container_port,
                         protocol="TCP",
                     )
                 ],

@@ -28,7 +28,7 @@ def build(
         provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
         balancer = LoadBalancer(
             "phone-entry",
-            LoadBalancerArgs("autoglm", "phone", SELECTOR, "http", 8000, entry),
+            LoadBalancerArgs("autoglm", "phone", SELECTOR, 8000, entry),
             pulumi.ResourceOptions(providers=[provider]),
         )
         return balancer.address if output == "address" else balancer.endpoint
@@ -69,7 +69,7 @@ def test_the_service_selects_ready_servers_and_keeps_the_clients_address(graph: 
     assert spec["type"] == "LoadBalancer"
     assert spec["selector"] == SELECTOR
     assert spec["externalTrafficPolicy"] == "Local"
-    assert spec["ports"] == [{"name": "https", "port": 443, "targetPort": "http", "protocol": "TCP"}]
+    assert spec["ports"] == [{"name": "https", "port": 443, "targetPort": 8000, "protocol": "TCP"}]
 
 
 def test_the_load_balancer_lets_in_named_networks_only(graph: list[Registration]) -> None:
