@@ -70,7 +70,12 @@ class EgressRule:
     description: str
     destinations: tuple[str, ...]
     ports: tuple[str, ...]
-    """TCP ports; none: all protocols and ports."""
+    """Of TCP; none: all of TCP and UDP, and ICMP."""
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """In the spelling of Compute Engine."""
+        return ("tcp",) if self.ports else ("tcp", "udp", "icmp")
 
 
 def plan_addresses(network: GkeNetwork) -> tuple[AddressPlan | None, list[Problem]]:

@@ -190,9 +190,8 @@ class GkeNetwork(pulumi.ComponentResource):
             destination_ranges=list(rule.destinations),
             target_tags=[self._plan.node_tag],
             allows=[
-                compute.FirewallAllowArgs(protocol="tcp", ports=list(rule.ports))
-                if rule.ports
-                else compute.FirewallAllowArgs(protocol="all")
+                compute.FirewallAllowArgs(protocol=protocol, ports=list(rule.ports) or None)
+                for protocol in rule.protocols
             ],
             opts=self._child,
         )

@@ -202,7 +202,7 @@ class _PoolPlanner:
         name = f"{pool.name}-{digest}"
         factor = len(zones) if pool.bounds == "zone" else 1
         shape = NodePoolShape(
-            name=name,
+            name=pool.name,
             labels=labels
             | self._own_labels(name, machine, local_ssds)
             | accelerator_labels(machine, sharing, tpu),

@@ -177,6 +177,13 @@ def test_what_no_rule_allows_is_dropped(graph: list[Registration]) -> None:
             assert item.inputs["targetTags"] == ["autoglm-test-node"]
 
 
+def test_everything_but_the_cluster_is_reached_by_named_ports(graph: list[Registration]) -> None:
+    for item in of_type(graph, "gcp:compute/firewall:Firewall"):
+        allowed = item.inputs.get("allows", [])
+        assert all(rule["protocol"] != "all" for rule in allowed)
+        assert item.name.endswith("allow-cluster") or all(rule["ports"] for rule in allowed)
+
+
 def test_only_named_networks_are_reached_by_nat() -> None:
     graph, _ = build({"network.nat": {"destinations": ["192.0.2.0/24"]}})
     assert routes(graph) == {"199.36.153.4/30", "192.0.2.0/24"}

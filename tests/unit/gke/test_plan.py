@@ -93,7 +93,8 @@ def test_the_system_pool_comes_first_and_takes_everything() -> None:
 def test_nodes_carry_the_labels_that_gke_and_the_platform_set() -> None:
     shapes = {pool.key: pool.shape for pool in plan().node_pools}
     l4, h100, t4, v6e = (shapes[name].labels for name in ("l4", "h100", "t4", "v6e-slice"))
-    assert l4["cloud.google.com/gke-nodepool"] == shapes["l4"].name
+    assert shapes["l4"].name == "l4"
+    assert l4["cloud.google.com/gke-nodepool"] == pools()["l4"].name
     assert l4["cloud.google.com/gke-accelerator"] == "nvidia-l4"
     assert l4["autoglm-platform/accelerator"] == "L4"
     assert l4["autoglm-platform/node-pool"] == "l4"
