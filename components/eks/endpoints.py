@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,25 +12,9 @@ import pulumi_aws as aws
 from components.common.accounts import AwsAccount
 from components.eks.arns import account_of
 from components.eks.documents import Statement, policy_document
+from components.eks.services import ACTION_PREFIXES, STORAGE
 from components.eks.settings import EksCluster
 
-SERVICES: Final[Mapping[str, str]] = {
-    "ec2": "ec2",
-    "ecr.api": "ecr",
-    "ecr.dkr": "ecr",
-    "sts": "sts",
-    "logs": "logs",
-    "eks": "eks",
-    "eks-auth": "eks-auth",
-    "elasticloadbalancing": "elasticloadbalancing",
-    "autoscaling": "autoscaling",
-    "kms": "kms",
-    "elasticfilesystem": "elasticfilesystem",
-}
-"""Endpoint service and the prefix of its IAM actions. Nodes need ec2, ecr, s3, sts and eks to start (EKS user
-guide, private clusters); pod identities eks-auth; the drivers ec2 and elasticfilesystem; the cluster
-autoscaler autoscaling and eks."""
-S3: Final = "s3"
 _BUCKET_ACTIONS: Final = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
 _OBJECT_ACTIONS: Final = (
     "s3:AbortMultipartUpload",
@@ -88,8 +72,8 @@ class Endpoints(pulumi.ComponentResource):
     def __init__(self, name: str, args: EndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("autoglm:eks:Endpoints", name, None, opts)
         account = account_of(args.cluster)
-        policies = {service: service_policy(account, prefix) for service, prefix in SERVICES.items()}
-        policies[S3] = storage_policy(account, args.buckets)
+        policies = {service: service_policy(account, prefix) for service, prefix in ACTION_PREFIXES.items()}
+        policies[STORAGE] = storage_policy(account, args.buckets)
         for service, policy in policies.items():
             aws.ec2.VpcEndpoint(
                 f"{name}-{service}",
@@ -103,7 +87,7 @@ class Endpoints(pulumi.ComponentResource):
                 dns_options=aws.ec2.VpcEndpointDnsOptionsArgs(
                     private_dns_only_for_inbound_resolver_endpoint=False
                 )
-                if service == S3
+                if service == STORAGE
                 else None,
                 policy=policy,
                 tags={"Name": f"{args.cluster.name}-{service}"},

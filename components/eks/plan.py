@@ -12,6 +12,7 @@ from components.common.problems import Problem, below
 from components.eks.cidr import ZoneSubnets, plan_subnets, range_problems, usable_addresses
 from components.eks.offerings import load_offerings
 from components.eks.pools import NodeGroupPlan, PoolPlan, plan_pool, plan_system_pool
+from components.eks.services import ENDPOINT_SERVICES
 from components.eks.settings import EksCluster
 
 POD_IDENTITY: Final = ("169.254.170.23/32", 80)
@@ -35,6 +36,19 @@ class EksPlan:
     """What the scheduler finds, one for each pool of the settings: the system pool first."""
     gpu_sharings: tuple[Sharing, ...]
     """All ways in which GPUs are shared."""
+
+    @property
+    def interface_endpoints(self) -> int:
+        """Number of interface endpoints, each of them in each zone; AWS charges by the pair."""
+        return len(ENDPOINT_SERVICES) * len(self.subnets)
+
+    @property
+    def nat_gateways(self) -> int:
+        """Number of NAT gateways."""
+        nat = self.settings.network.nat
+        if nat is None:
+            return 0
+        return 1 if nat.gateways == "single" else len(self.subnets)
 
     @property
     def object_storage_cidrs(self) -> tuple[str, ...]:

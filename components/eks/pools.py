@@ -43,8 +43,6 @@ from components.eks.settings import (
     EksReservation,
     EksSpot,
     EksSystemPool,
-    Mig,
-    TimeSlicing,
 )
 
 SHARING_LABEL: Final = "autoglm-platform/gpu-sharing"
@@ -173,7 +171,7 @@ def plan_pool(
         return None, problems
     problems += _common_problems(pool, machine, cluster.version)
     zones = _zones(cluster, pool, machine, offerings, problems)
-    sharing = _sharing(pool)
+    sharing = pool.sharing.shape()
     problems += below("sharing", sharing_problems(machine, sharing))
     card = accelerator(machine.accelerator) if machine.accelerator else None
     if card is not None and card.resource != "nvidia.com/gpu":
@@ -206,7 +204,7 @@ def plan_pool(
         capacity=pool.capacity,
         efa=pool.efa,
         labels=pool.labels,
-        taints=tuple(Taint(taint.key, taint.value or "", taint.effect) for taint in pool.taints),
+        taints=tuple(taint.shape() for taint in pool.taints),
     )
     return request.plan(cluster), []
 
@@ -360,16 +358,6 @@ def _ami_type(machine: MachineType, card: Accelerator | None) -> str:
     """AMI type of the EKS API (AMITypes) for Amazon Linux 2023."""
     architecture = {"x86_64": "x86_64", "arm64": "ARM_64"}[machine.architecture]
     return f"AL2023_{architecture}_{'STANDARD' if card is None else 'NVIDIA'}"
-
-
-def _sharing(pool: EksNodePool) -> Sharing:
-    match pool.sharing:
-        case TimeSlicing(replicas=replicas):
-            return Sharing("time-slicing", replicas=replicas)
-        case Mig(profile=profile):
-            return Sharing("mig", profile=profile)
-        case _:
-            return EXCLUSIVE
 
 
 def _machine(name: str, problems: list[Problem]) -> MachineType | None:

@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from components.accelerators.settings import EXCLUSIVE, LabelKey, LabelText, Sharing, Taint
 from components.common.cidr import Cidr, Ipv4Cidr
-from components.common.names import LabelValue
 from components.common.quantities import GIB, Bytes
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
 
@@ -27,7 +27,6 @@ Region = Annotated[str, Field(pattern=REGION)]
 Zone = Annotated[str, Field(pattern=ZONE)]
 RoleArn = Annotated[str, Field(pattern=ROLE_ARN)]
 PoolName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=MAX_POOL_NAME)]
-LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*)/)?[A-Za-z0-9]([A-Za-z0-9._-]*)$")]
 AddonVersion = Annotated[str, Field(pattern=r"^v\d+\.\d+\.\d+-eksbuild\.\d+$")]
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -97,17 +96,6 @@ class EksAddonVersions(FrozenModel):
     """Amazon EFS CSI driver: storage class `shared`."""
 
 
-class Taint(FrozenModel):
-    """A taint of a pool's nodes."""
-
-    key: LabelKey
-    """Key."""
-    value: LabelValue | None = None
-    """Value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
-    """Effect, in Kubernetes' spelling."""
-
-
 class EksOnDemand(FrozenModel):
     """Instances at the list price, while there are any."""
 
@@ -143,31 +131,6 @@ class EksCapacityBlock(FrozenModel):
 CapacitySource = Annotated[
     EksOnDemand | EksSpot | EksReservation | EksCapacityBlock, Field(discriminator="kind")
 ]
-
-
-class Exclusive(FrozenModel):
-    """Each accelerator belongs to one container."""
-
-    kind: Literal["exclusive"]
-
-
-class TimeSlicing(FrozenModel):
-    """Containers take turns on an accelerator. Its memory is shared and not isolated."""
-
-    kind: Literal["time-slicing"]
-    replicas: Annotated[int, Field(strict=True, ge=2, le=48)]
-    """Containers for each accelerator."""
-
-
-class Mig(FrozenModel):
-    """Each accelerator is cut into isolated instances of one profile."""
-
-    kind: Literal["mig"]
-    profile: Annotated[str, Field(pattern=r"^\d+g\.\d+gb$")]
-    """MIG profile, e.g. `3g.40gb`; the accelerator decides which there are."""
-
-
-Sharing = Annotated[Exclusive | TimeSlicing | Mig, Field(discriminator="kind")]
 
 
 class EksSystemPool(FrozenModel):
@@ -207,12 +170,13 @@ class EksNodePool(FrozenModel):
     """Root volume: images, logs and, where the instance has no disks of its own, scratch space of pods."""
     max_pods: Annotated[int, Field(strict=True, ge=8, le=250)] = 30
     """Most pods on a node. Decides how many addresses each node takes from its subnet."""
-    sharing: Sharing = Exclusive(kind="exclusive")
+    sharing: Sharing = EXCLUSIVE
     """Whether several containers share an accelerator."""
     efa: bool = False
-    """Elastic Fabric Adapter interfaces and a cluster placement group, for engines that span nodes: all nodes
-    are then in one zone, so that a group is made for each zone."""
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    """Elastic Fabric Adapters and a cluster placement group, for engines that span nodes; a group of nodes is
+    then made in each zone. Pods use the adapters through AWS's EFA device plugin, which is not installed
+    here."""
+    labels: dict[LabelKey, LabelText] = Field(default_factory=dict)
     """Labels of the nodes, besides those that the platform sets."""
     taints: tuple[Taint, ...] = ()
     """Taints of the nodes, besides the one that keeps other pods away from accelerators."""

@@ -11,9 +11,10 @@ import pytest
 
 from components.eks import keys
 from components.eks.arns import account_of
-from components.eks.endpoints import SERVICES, service_policy, storage_policy
+from components.eks.endpoints import service_policy, storage_policy
 from components.eks.file_system import file_system_policy
 from components.eks.identity import pod_trust
+from components.eks.services import ACTION_PREFIXES, ENDPOINT_SERVICES
 from tests.unit.eks.examples import ACCOUNT, DEPLOYER, cluster
 
 SETTINGS = cluster()
@@ -90,7 +91,7 @@ def test_a_role_is_taken_on_by_the_pods_of_one_service_account_of_one_cluster() 
 
 def test_endpoints_are_for_the_own_account() -> None:
     account = account_of(SETTINGS)
-    for prefix in SERVICES.values():
+    for prefix in ACTION_PREFIXES.values():
         (statement,) = statements(service_policy(account, prefix)).values()
         assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}
         assert statement["Action"] == [f"{prefix}:*"]
@@ -112,7 +113,7 @@ def test_endpoint_services_exist() -> None:
     """Names of services as botocore has them: an endpoint's name is the service's, its parts follow."""
     known = {entry.name for entry in resources.files("botocore").joinpath("data").iterdir()}
     known |= {"elasticloadbalancing", "elasticfilesystem"}  # Endpoint prefixes of elbv2 and efs.
-    for service in SERVICES:
+    for service in ENDPOINT_SERVICES:
         assert service.split(".")[0] in known
 
 
