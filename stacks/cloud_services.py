@@ -38,7 +38,7 @@ def key_administrators(settings: Settings) -> tuple[str, ...]:
         case EksCluster() as eks:
             return eks.key_administrators
         case GkeCluster() as gke:
-            return gke.encryption.administrators
+            return gke.key_administrators
         case _:
             return ()
 

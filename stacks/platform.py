@@ -11,7 +11,6 @@ import pulumi
 from components.load_balancer.component import LoadBalancer, LoadBalancerArgs
 from components.load_balancer.plan import EntryPlan
 from components.model_server.component import (
-    PORT_NAME,
     ModelServer,
     ModelServerArgs,
     ModelServerSpec,
@@ -121,7 +120,6 @@ def _entry_args(plan: PlatformPlan, entry: EntryPlan, tenant: TenantNamespace) -
         namespace=tenant.name,
         model=model,
         selector=server_selector(model),
-        target_port=PORT_NAME,
         container_port=PORT,
         plan=entry,
     )

@@ -47,7 +47,9 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
     cluster = kubernetes_provider(platform.kubeconfig, after=platform)
     addons = GkeAddons(
         "addons",
-        GkeAddonsArgs(plan=cloud, shared_storage_key=platform.shared_storage_key),
+        GkeAddonsArgs(
+            plan=cloud, disks_key=platform.disks_key, shared_storage_key=platform.shared_storage_key
+        ),
         pulumi.ResourceOptions(providers=[cluster]),
     )
     return Target(
