@@ -69,7 +69,7 @@ class GcsBuckets(pulumi.ComponentResource):
             name=ring_name,
             project=project.project,
             location=project.region,
-            opts=self._options(plan),
+            opts=self._options(plan, guards_data=True),
         )
         ring_made = known_after(ring_id, ring)
         logs = self._bucket(f"{name}-{plan.access_logs.purpose}", args, plan.access_logs)
@@ -100,9 +100,9 @@ class GcsBuckets(pulumi.ComponentResource):
         self.audit = known_after(plan.audit.name, *ready[plan.audit.purpose])
         self.register_outputs({"models": self.models, "audit": self.audit})
 
-    def _options(self, plan: BucketsPlan, *, holds_data: bool = False) -> pulumi.ResourceOptions:
+    def _options(self, plan: BucketsPlan, *, guards_data: bool = False) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(
-            parent=self, protect=holds_data and plan.protect, retain_on_delete=plan.protect
+            parent=self, protect=guards_data and plan.protect, retain_on_delete=plan.protect
         )
 
     def _key(
@@ -122,7 +122,7 @@ class GcsBuckets(pulumi.ComponentResource):
             ),
             deletion_policy="PREVENT" if plan.protect else "DELETE",
             labels={PURPOSE_LABEL: bucket.purpose},
-            opts=self._options(plan, holds_data=True),
+            opts=self._options(plan, guards_data=True),
         )
         key_id = f"{_key_ring(plan, project)[1]}/cryptoKeys/{bucket.purpose}"
         used = kms.CryptoKeyIAMMember(
@@ -130,7 +130,8 @@ class GcsBuckets(pulumi.ComponentResource):
             crypto_key_id=known_after(key_id, key),
             role="roles/cloudkms.cryptoKeyEncrypterDecrypter",
             member=f"serviceAccount:service-{project.number}@gs-project-accounts.iam.gserviceaccount.com",
-            opts=self._options(plan),
+            # Without it nothing in the bucket can be read.
+            opts=self._options(plan, guards_data=True),
         )
         for administrator in args.key_administrators:
             kms.CryptoKeyIAMMember(
@@ -177,7 +178,7 @@ class GcsBuckets(pulumi.ComponentResource):
             force_destroy=not protect,
             deletion_policy="PREVENT" if protect else "DELETE",
             labels={PURPOSE_LABEL: plan.purpose},
-            opts=self._options(args.plan, holds_data=True),
+            opts=self._options(args.plan, guards_data=True),
         )
 
     def _grants(

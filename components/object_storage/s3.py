@@ -67,17 +67,11 @@ class S3Buckets(pulumi.ComponentResource):
         self.register_outputs({"models": self.models, "audit": self.audit})
 
     def _options(
-        self,
-        plan: BucketsPlan,
-        *,
-        holds_data: bool = False,
-        depends_on: list[pulumi.Resource] | None = None,
+        self, plan: BucketsPlan, *, depends_on: list[pulumi.Resource] | None = None
     ) -> pulumi.ResourceOptions:
+        """What guards data is kept like the data: a forced destroy takes what is not protected first."""
         return pulumi.ResourceOptions(
-            parent=self,
-            protect=holds_data and plan.protect,
-            retain_on_delete=plan.protect,
-            depends_on=depends_on,
+            parent=self, protect=plan.protect, retain_on_delete=plan.protect, depends_on=depends_on
         )
 
     def _key(self, name: str, args: S3BucketsArgs, bucket: BucketPlan) -> kms.Key:
@@ -89,7 +83,7 @@ class S3Buckets(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=_KEY_DELETION_DAYS[plan.protect],
             tags={PURPOSE_TAG: bucket.purpose},
-            opts=self._options(plan, holds_data=True),
+            opts=self._options(plan),
         )
         kms.Alias(
             name,
@@ -107,7 +101,7 @@ class S3Buckets(pulumi.ComponentResource):
             object_lock_enabled=plan.can_lock,
             force_destroy=not args.plan.protect,
             tags={PURPOSE_TAG: plan.purpose},
-            opts=self._options(args.plan, holds_data=True),
+            opts=self._options(args.plan),
         )
         bucket_name = known_after(plan.name, bucket)
         options = self._options(args.plan)

@@ -99,6 +99,8 @@ def test_f55_protected_data_cannot_be_deleted(
         assert all(item.protect for item in of(protected, kind).values())
         assert all(item.inputs["deletionPolicy"] == "PREVENT" for item in of(protected, kind).values())
         assert not any(item.protect for item in of(unprotected, kind).values())
+    used = of(protected, "CryptoKeyIAMMember")
+    assert all(used[f"buckets-{purpose}-storage"].protect for purpose in ("models", "audit"))
     assert all(item.inputs["forceDestroy"] is False for item in of(protected, "Bucket").values())
     assert all(item.inputs["forceDestroy"] is True for item in of(unprotected, "Bucket").values())
     assert all(item.retain_on_delete for item in protected if item.type.startswith("gcp:"))
