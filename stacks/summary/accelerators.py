@@ -24,16 +24,10 @@ class AcceleratorPool:
     """Units of a node, after partitioning or time-slicing."""
     sharing: str
     zones: tuple[str, ...]
-
-    @property
-    def least(self) -> int:
-        """Units at the pool's smallest size."""
-        return self.min_nodes * self.per_node
-
-    @property
-    def most(self) -> int:
-        """Units at the pool's largest size."""
-        return self.max_nodes * self.per_node
+    least: int
+    """Units at the pool's smallest size."""
+    most: int
+    """Units at the pool's largest size."""
 
 
 def accelerator_pools(pools: Iterable[Pool]) -> tuple[AcceleratorPool, ...]:
@@ -49,6 +43,8 @@ def accelerator_pools(pools: Iterable[Pool]) -> tuple[AcceleratorPool, ...]:
             per_node=count,
             sharing=pool.sharing,
             zones=shape.zones,
+            least=shape.min_nodes * count,
+            most=shape.max_nodes * count,
         )
         for pool in pools
         for shape in (pool.shape,)

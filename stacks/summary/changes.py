@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stacks.summary.events import OPERATIONS, Resource
+from stacks.summary.events import OPERATIONS, Resource, kind_of
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,3 @@ def changes(resources: Iterable[Resource]) -> Changes:
             if one.operation in ("replace", "delete")
         ),
     )
-
-
-def kind_of(token: str) -> str:
-    """A type token as the engine shows it: without the module that repeats the type's name."""
-    package, module, name = token.split(":", 2)
-    head, separator, tail = module.rpartition("/")
-    return f"{package}:{head}:{name}" if separator and tail.lower() == name.lower() else token

@@ -129,9 +129,22 @@ def _violation(event: Mapping[str, Any]) -> Violation:
         rule=event["policyName"],
         mandatory=event["enforcementLevel"] == "mandatory",
         severity=event.get("severity", ""),
-        resource="" if kind in ("", "pulumi:pulumi:Stack") else f"{kind} {_name(urn)}",
-        message=_plain(event["message"]),
+        resource="" if kind in ("", "pulumi:pulumi:Stack") else f"{kind_of(kind)} {_name(urn)}",
+        message=_plain(_without_title(event["message"])),
     )
+
+
+def kind_of(token: str) -> str:
+    """A type token as the engine shows it: without the module that repeats the type's name."""
+    package, module, name = token.split(":", 2)
+    head, separator, tail = module.rpartition("/")
+    return f"{package}:{head}:{name}" if separator and tail.lower() == name.lower() else token
+
+
+def _without_title(message: str) -> str:
+    """The finding alone: the engine puts the policy's own description on a line before it."""
+    _, _, finding = message.strip().partition("\n")
+    return finding or message
 
 
 def _name(urn: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from stacks.summary.events import Resource
@@ -32,9 +32,16 @@ class Exposure:
     ports: tuple[str, ...]
 
 
-def exposures(resources: Iterable[Resource]) -> tuple[Exposure, ...]:
-    """All ways in, those that are public first."""
+def exposures(resources: Iterable[Resource], private_api: Sequence[str] = ()) -> tuple[Exposure, ...]:
+    """All ways in, those that are public first.
+
+    `private_api`: networks that reach the private endpoint of an EKS cluster; security groups decide that.
+    """
     found = [way for resource in resources if resource.operation != "delete" for way in _ways(resource)]
+    found = [
+        replace(way, sources=("VPC", *private_api)) if way.reach == "internal" and not way.sources else way
+        for way in found
+    ]
     return tuple(sorted(found, key=lambda way: (way.reach != "public", way.what)))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from stacks.summary.events import Preview, Violation
 
+_EXEMPTION_FORM: Final = re.compile(r"(?P<rule>[^:]+): (?P<reason>.*); until (?P<until>\S+)")
+
 EXEMPTION: Final = "exemption"
-"""Policy of the pack that reports exemptions in use."""
+"""Policy of the pack that reports exemptions in use: `<rule>: <reason>; until <date>`."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,16 @@ class RuleVerdict:
 
 
 @dataclass(frozen=True)
+class Exemption:
+    """A resource that a rule leaves out."""
+
+    rule: str
+    resource: str
+    reason: str
+    until: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the packs found."""
 
@@ -30,8 +43,7 @@ class Verdict:
     """Version by name; empty if no pack ran."""
     rules: tuple[RuleVerdict, ...]
     """Those with violations first."""
-    exemptions: tuple[Violation, ...]
-    """Resources that a rule leaves out, with reason and end."""
+    exemptions: tuple[Exemption, ...]
     advisories: tuple[Violation, ...]
     """Findings that do not block, among them rules that could not run."""
 
@@ -50,10 +62,17 @@ def verdict(preview: Preview) -> Verdict:
     return Verdict(
         packs=preview.packs,
         rules=tuple(sorted(rules, key=lambda one: (not one.violations, one.rule))),
-        exemptions=_of(others, EXEMPTION),
+        exemptions=tuple(_exemption(found) for found in _of(others, EXEMPTION)),
         advisories=tuple(found for found in others if found.rule != EXEMPTION),
     )
 
 
 def _of(violations: Sequence[Violation], rule: str) -> tuple[Violation, ...]:
     return tuple(found for found in violations if found.rule == rule)
+
+
+def _exemption(found: Violation) -> Exemption:
+    stated = _EXEMPTION_FORM.fullmatch(found.message)
+    if stated is None:
+        return Exemption("", found.resource, found.message, "")
+    return Exemption(stated["rule"], found.resource, stated["reason"], stated["until"])

@@ -35,7 +35,7 @@ def text(summary: Summary) -> str:
 
 def _crowded(table: Table) -> Iterator[str]:
     """Several rows a line, their numbers after the name."""
-    entries = [" ".join(str(cell) for cell in row) for row in table.rows]
+    entries = [" ".join(str(cell) for cell in row if cell != "") for row in table.rows]
     width = max(map(len, entries), default=0) + 3
     beside = max(1, WIDTH // width)
     below = -(-len(entries) // beside)
@@ -59,7 +59,11 @@ def _aligned(table: Table) -> Iterator[str]:
 
 
 def _justified(cell: Cell, width: int) -> str:
-    return str(cell).rjust(width) if isinstance(cell, int) else str(cell).ljust(width)
+    return str(cell).rjust(width) if _is_number(cell) else str(cell).ljust(width)
+
+
+def _is_number(cell: Cell) -> bool:
+    return isinstance(cell, int) or (cell != "" and set(cell) <= set("0123456789,"))
 
 
 def markdown(summary: Summary) -> str:
@@ -90,7 +94,7 @@ def _markdown_table(table: Table) -> str:
 
 def _numeric(table: Table, column: int) -> bool:
     cells = [row[column] for row in table.rows]
-    return bool(cells) and all(isinstance(cell, int) or cell == "" for cell in cells)
+    return bool(cells) and all(cell == "" or _is_number(cell) for cell in cells)
 
 
 def _escaped(cell: Cell) -> str:

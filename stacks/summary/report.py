@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from components.eks.settings import EksCluster
 from stacks.cost.estimate import CostEstimate
 from stacks.images import resolve_images
 from stacks.load import load_settings
@@ -54,9 +55,14 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         accelerators=accelerator_pools(pools(plan.cluster)) if plan else (),
         cost=cost(plan, preview.resources) if plan else None,
         images=images(preview.resources),
-        exposures=exposures(preview.resources),
+        exposures=exposures(preview.resources, _private_api(plan)),
         verdict=verdict(preview),
     )
+
+
+def _private_api(plan: PlatformPlan | None) -> tuple[str, ...]:
+    cluster = plan.settings.cluster if plan else None
+    return tuple(map(str, cluster.api.private_cidrs)) if isinstance(cluster, EksCluster) else ()
 
 
 def plan_of(stack: str, config: Mapping[str, str], root: Path) -> PlatformPlan | None:

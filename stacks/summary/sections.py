@@ -122,18 +122,22 @@ def _policies(verdict: Verdict) -> Section:
         f"{packs or 'The pack'}: {len(verdict.rules) - broken} rules passed, {broken} violated, "
         f"{len(verdict.exemptions)} exemptions, {len(verdict.advisories)} advisories.",
     )
-    by_rule = tuple((rule.rule, rule.passed, len(rule.violations)) for rule in verdict.rules)
-    tables = [Table(("rule", "resources passed", "violations"), by_rule, secondary=True, title="By rule")]
-    for title, found in (
-        ("Violations", verdict.violations),
-        ("Exemptions", verdict.exemptions),
-        ("Advisories", verdict.advisories),
-    ):
-        if found:
-            tables.append(
-                Table(("rule", "severity", "resource", "what and fix"), tuple(_rows(found)), title=title)
-            )
+    by_rule = tuple((rule.rule, rule.passed, len(rule.violations) or "") for rule in verdict.rules)
+    heading = ("rule", "resources passed", "violations")
+    tables = [Table(heading, by_rule, secondary=True, title="By rule")]
+    if verdict.violations:
+        tables.append(_findings("Violations", verdict.violations))
+    if verdict.exemptions:
+        rows = tuple((one.rule, one.until, one.resource, one.reason) for one in verdict.exemptions)
+        tables.append(Table(("rule", "until", "resource", "reason"), rows, title="Exemptions"))
+    if verdict.advisories:
+        tables.append(_findings("Advisories", verdict.advisories))
     return Section("Policies", text, tuple(tables))
+
+
+def _findings(title: str, violations: Iterable[Violation]) -> Table:
+    heading = ("rule", "severity", "resource", "what and fix")
+    return Table(heading, tuple(_rows(violations)), title=title)
 
 
 def _rows(violations: Iterable[Violation]) -> Iterator[tuple[Cell, ...]]:

@@ -197,6 +197,21 @@ ENUMERATIONS: Final[Mapping[tuple[str, str], Values]] = {
         "Cloud DNS, supported record types",
         frozenset({"A", "AAAA", "CAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"}),
     ),
+    # Artifact Registry
+    **{
+        ("gcp:artifactregistry/repository:Repository", path): Google("artifactregistry.v1", schema, name)
+        for path, schema, name in (
+            ("cleanupPolicies[].action", "CleanupPolicy", "action"),
+            ("cleanupPolicies[].condition.tagState", "CleanupPolicyCondition", "tagState"),
+            ("format", "Repository", "format"),
+            ("mode", "Repository", "mode"),
+            (
+                "vulnerabilityScanningConfig.enablementConfig",
+                "VulnerabilityScanningConfig",
+                "enablementConfig",
+            ),
+        )
+    },
     # Keys and audit
     ("gcp:kms/cryptoKey:CryptoKey", "purpose"): Google("cloudkms.v1", "CryptoKey", "purpose"),
     ("gcp:kms/cryptoKey:CryptoKey", "versionTemplate.algorithm"): Google(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stacks.summary import events
-from stacks.summary.changes import changes, kind_of
-from stacks.summary.policies import verdict
+from stacks.summary.changes import changes
+from stacks.summary.events import kind_of
+from stacks.summary.policies import Exemption, verdict
 from tests.unit.summary.log import finding, judged, prelude, preview, step, urn
 
 POOL = "aws:eks/nodeGroup:NodeGroup"
@@ -56,7 +57,7 @@ def test_rules_count_the_resources_that_they_passed() -> None:
         preview(
             judged("image-digest", "image-tag"),
             judged("image-tag", failed=("image-digest",)),
-            finding("image-digest", "no digest;\n  pin it", resource=urn(DEPLOYMENT, "server")),
+            finding("image-digest", "By digest.\nno digest;\n  pin it\n", resource=urn(DEPLOYMENT, "server")),
         )
     )
     assert [(rule.rule, rule.passed, len(rule.violations)) for rule in found.rules] == [
@@ -77,12 +78,21 @@ def test_what_the_engine_repeats_counts_once() -> None:
 def test_exemptions_and_advisories_do_not_block() -> None:
     found = verdict(
         preview(
-            finding("exemption", "pod-host-path: device plugin; until 2027-03-01", level="advisory"),
+            finding(
+                "exemption",
+                "An exemption is in use.\npod-host-path: plugin; of the node; until 2027-03-01",
+                level="advisory",
+                resource=urn("kubernetes:apps/v1:DaemonSet", "plugin"),
+            ),
             finding("image-tag", "can't run policy 'image-tag' during preview", level="advisory"),
         )
     )
     assert found.violations == ()
-    assert [one.message for one in found.exemptions] == ["pod-host-path: device plugin; until 2027-03-01"]
+    assert found.exemptions == (
+        Exemption(
+            "pod-host-path", "kubernetes:apps/v1:DaemonSet plugin", "plugin; of the node", "2027-03-01"
+        ),
+    )
     assert [one.rule for one in found.advisories] == ["image-tag"]
 
 

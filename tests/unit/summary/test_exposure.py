@@ -68,11 +68,17 @@ def test_services_inside_the_cluster_are_no_way_in() -> None:
 
 def test_an_api_without_a_public_endpoint_is_internal() -> None:
     (private,) = ways(EKS, vpcConfig={"endpointPrivateAccess": True, "endpointPublicAccess": False})
-    assert (private.reach, private.sources) == ("internal", ())
+    assert (private.reach, private.sources) == ("internal", ("VPC",))
     (default,) = ways(EKS, vpcConfig={})
     assert (default.reach, default.sources) == ("public", ("everyone",))
     (narrow,) = ways(EKS, vpcConfig={"endpointPublicAccess": True, "publicAccessCidrs": ["198.51.100.0/24"]})
     assert (narrow.reach, narrow.sources) == ("public", ("198.51.100.0/24",))
+
+
+def test_networks_that_reach_a_private_api_are_told() -> None:
+    cluster = step(EKS, "prod", vpcConfig={"endpointPublicAccess": False})
+    (way,) = exposures(preview(cluster).resources, ["10.8.0.0/16"])
+    assert way.sources == ("VPC", "10.8.0.0/16")
 
 
 def test_gkes_authorised_networks_are_told() -> None:

@@ -1,0 +1,114 @@
+"""Stacks in clouds are planned on a machine that has no account, no kubeconfig and no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolchain import paths, pulumi_home
+from toolchain.errors import ToolchainError
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+STACKS = ("prod", "staging")
+
+
+@pytest.fixture(scope="module")
+def _engine() -> None:
+    try:
+        pulumi_home.ensure()
+    except ToolchainError as error:
+        pytest.skip(f"the engine cannot be had here: {error}")
+
+
+def _without_network(command: list[str]) -> list[str]:
+    """The command in a network namespace with nothing but loopback; as it is where that cannot be had."""
+    if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"):
+        return command
+    inside = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    tried = subprocess.run([*inside, "true"], capture_output=True, check=False)
+    return [*inside, *command] if tried.returncode == 0 else command
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def planned(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _engine: None
+) -> tuple[str, dict[str, Any], str]:
+    """Stack, summary and output of its preview, seen from an empty home."""
+    folder = tmp_path_factory.mktemp(request.param)
+    summary: Path = folder / "summary.json"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    # Where a machine keeps what has been downloaded and built before.
+    environment |= {
+        key: os.environ[key] for key in ("GOMODCACHE", "GOCACHE", "UV_CACHE_DIR") if key in os.environ
+    }
+    done = subprocess.run(
+        _without_network(
+            [
+                sys.executable,
+                "-m",
+                "toolchain",
+                "preview",
+                "--stack",
+                request.param,
+                "--summary",
+                str(summary),
+            ]
+        ),
+        cwd=paths.ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return request.param, json.loads(summary.read_text(encoding="utf-8")), done.stdout
+
+
+def test_the_whole_stack_is_planned(planned: tuple[str, dict[str, Any], str]) -> None:
+    _, summary, output = planned
+    assert summary["complete"]
+    assert summary["errors"] == []
+    operations = {name for kind in summary["changes"]["kinds"] for name in kind["counts"]}
+    assert operations == {"create"}
+    assert len(summary["changes"]["kinds"]) > 30
+    assert "warning" not in output
+
+
+def test_the_policy_pack_has_judged_everything(planned: tuple[str, dict[str, Any], str]) -> None:
+    _, summary, output = planned
+    verdict = summary["verdict"]
+    assert list(verdict["packs"]) == ["autoglm-platform"]
+    assert len(verdict["rules"]) > 50
+    assert verdict["violations"] == []
+    # Among advisories would be every rule that could not run on values unknown in a preview.
+    assert verdict["advisories"] == []
+    assert "can't run policy" not in output
+
+
+def test_nothing_is_public(planned: tuple[str, dict[str, Any], str]) -> None:
+    _, summary, _ = planned
+    assert {way["reach"] for way in summary["exposures"]} == {"internal"}
+    assert any("load balancer" in way["what"] for way in summary["exposures"])
+    assert any("API of" in way["what"] for way in summary["exposures"])
+
+
+def test_the_summary_tells_accelerators_cost_and_images(planned: tuple[str, dict[str, Any], str]) -> None:
+    stack, summary, output = planned
+    assert all(pool["least"] <= pool["most"] for pool in summary["accelerators"])
+    assert {pool["unit"] for pool in summary["accelerators"]} >= {"nvidia.com/gpu"}
+    assert float(summary["cost"]["high"]) > float(summary["cost"]["low"]) > 0
+    assert "estimate" in summary["cost"]["title"]
+    assert all(image["pinned"] for image in summary["images"])
+    assert output.rstrip().endswith("The preview is complete and no policy refuses it.")
+    assert f"Summary of stack {stack}" in output
