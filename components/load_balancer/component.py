@@ -89,7 +89,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 type="LoadBalancer",
                 selector=dict(args.selector),
                 external_traffic_policy="Local",
-                allocate_load_balancer_node_ports=plan.node_ports,
+                allocate_load_balancer_node_ports=plan.node_ports > 0,
                 load_balancer_source_ranges=list(plan.source_ranges),
                 ports=[
                     core.v1.ServicePortArgs(
@@ -112,10 +112,12 @@ class LoadBalancer(pulumi.ComponentResource):
 
 
 def _address(status: Any) -> pulumi.Input[str]:
-    """What the cloud assigned: AWS gives host names, Google addresses; nothing in the preview of its
-    creation."""
+    """What the cloud assigned: AWS gives host names, Google addresses.
+
+    Unknown in the preview of its creation. An update waits for it; where nobody assigns one, it is empty.
+    """
     load_balancer = getattr(status, "load_balancer", None)
     for ingress in getattr(load_balancer, "ingress", None) or ():
         if address := ingress.hostname or ingress.ip:
             return str(address)
-    return unknown_output()
+    return unknown_output() if pulumi.runtime.is_dry_run() else ""

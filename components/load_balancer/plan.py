@@ -54,8 +54,8 @@ class EntryPlan:
     """What the servers' NetworkPolicy lets in: the same without pods."""
     annotations: Mapping[str, str]
     """For the cloud's controller."""
-    node_ports: bool
-    """Whether the load balancer reaches the nodes by a port of theirs."""
+    node_ports: int
+    """Ports of every node that the load balancer takes; counts against the namespace's quota."""
 
     @property
     def endpoint(self) -> str:
@@ -102,7 +102,7 @@ def plan_entry(
             | (_aws_annotations(settings) if isinstance(account, AwsAccount) else _gke_annotations(settings)),
             # The cloud controller manager ignores ports without one (aws.go, EnsureLoadBalancer); Google's
             # passthrough load balancers deliver to the Service's own address and port.
-            node_ports=isinstance(account, AwsAccount),
+            node_ports=1 if isinstance(account, AwsAccount) else 0,
         ),
         [],
     )

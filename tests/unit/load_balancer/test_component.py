@@ -126,6 +126,7 @@ def test_the_endpoint_is_known_before_the_address_is() -> None:
     [
         ([{"hostname": "x.elb.eu-central-1.amazonaws.com"}], "x.elb.eu-central-1.amazonaws.com"),
         ([{"ip": "10.40.0.9"}], "10.40.0.9"),
+        ([], ""),
     ],
 )
 def test_the_address_is_what_the_cloud_assigned(

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -120,6 +120,7 @@ def test_f53_an_unknown_key_is_refused() -> None:
         Buckets.model_validate({"audit": {"retentiondays": 400}})
 
 
+@settings(deadline=None)
 @given(
     prefix=st.from_regex(r"[a-z][a-z0-9-]{1,19}", fullmatch=True),
     stack=st.from_regex(r"[a-z][a-z0-9-]{0,40}", fullmatch=True),
@@ -130,11 +131,11 @@ def test_f53_an_unknown_key_is_refused() -> None:
 def test_whatever_is_planned_can_be_had_and_is_kept(
     prefix: str, stack: str, days: int, expiry: int | None, protect: bool
 ) -> None:
-    settings = Buckets.model_validate(
+    wanted = Buckets.model_validate(
         {"namePrefix": prefix, "audit": {"retentionDays": days, "expireAfterDays": expiry}}
     )
     planned, found = plan_buckets(
-        settings, account=PROJECT, stack=stack, protect=protect, key_administrators=[ADMINISTRATOR]
+        wanted, account=PROJECT, stack=stack, protect=protect, key_administrators=[ADMINISTRATOR]
     )
     if planned is None:
         assert found
