@@ -6,7 +6,7 @@ from typing import Final
 
 from policies.resource import Resource, by_type
 from policies.rule import Rule, Stack, StackRule, StackViolation
-from policies.values import UNKNOWN, child, elements, integer, is_wide, known_text, show
+from policies.values import UNKNOWN, child, elements, integer, is_public, is_wide, known_text, show
 
 _EKS: Final = "aws:eks/cluster:Cluster"
 _GKE: Final = "gcp:container/cluster:Cluster"
@@ -152,8 +152,9 @@ def _single_group_rule(resource: Resource) -> list[str]:
 def _group_rule(path: str, protocol: object, ranges: tuple[tuple[str, object], ...]) -> list[str]:
     prefix = f"{path}." if path else ""
     found = [one for name, value in ranges for one in _ranges(prefix + name, value)]
-    if protocol in ("-1", "all", -1) and any(value for _, value in ranges if value is not UNKNOWN):
-        found.append(f"{prefix}protocol: is every protocol and port, for addresses")
+    public = any(is_public(item) for _, value in ranges for _, item in elements(value))
+    if protocol in ("-1", "all", -1) and public:
+        found.append(f"{prefix}protocol: is every protocol and port, for addresses of the internet")
     return found
 
 
@@ -170,9 +171,9 @@ def _firewall(resource: Resource) -> list[str]:
     if not any(stated):
         found.append(f"{names[0]}: is missing, which allows every address")
     found += [
-        f"{path}.protocol: is every protocol and port"
+        f"{path}.protocol: is every protocol and port, for addresses of the internet"
         for path, item in resource.items("allows")
-        if child(item, "protocol") == "all" and stated[0]
+        if child(item, "protocol") == "all" and any(is_public(one) for _, one in elements(stated[0]))
     ]
     return found
 

@@ -258,9 +258,9 @@ def _tls(resource: Resource) -> list[str]:
         if not (isinstance(tls, list | tuple) and tls):
             found.append(f"{ingress} {ingress.at('spec', 'tls')}: is missing or empty")
             continue
-        if (
-            any(one is UNKNOWN or child(one, "hosts") is UNKNOWN for _, one in elements(tls))
-            or UNKNOWN in hosts
+        # An entry without hosts is the controller's certificate for every host.
+        if UNKNOWN in hosts or any(
+            one is UNKNOWN or child(one, "hosts") in (None, [], UNKNOWN) for _, one in elements(tls)
         ):
             continue
         found += [
@@ -319,6 +319,8 @@ def _namespace(resource: Resource) -> list[str]:
             continue
         if not isinstance(namespace, str) or not namespace:
             found.append(f"{one} {one.at('metadata', 'namespace')}: {show(namespace)}, which means default")
+        elif one.kind == "NetworkPolicy" and namespace != "default":
+            continue  # narrows what the platform adds to a namespace of the system
         elif namespace in _SYSTEM_NAMESPACES or namespace.startswith("kube-"):
             found.append(
                 f"{one} {one.at('metadata', 'namespace')}: is {label(namespace) or 'a system namespace'}"

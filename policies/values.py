@@ -118,6 +118,14 @@ def is_wide(value: object) -> bool:
     return block is None or block.prefixlen < MIN_PREFIX[block.version]
 
 
+def is_public(value: object) -> bool:
+    """Whether an address range holds addresses of the internet; so does what is no range at all."""
+    if value is UNKNOWN:
+        return False
+    block = network(value)
+    return block is None or block.is_global
+
+
 def show(value: object) -> str:
     """A value of a field that holds no free text (quantity, enumeration, address range, key), for a message.
 

@@ -22,9 +22,7 @@ _SLEEP: Final = re.compile(r"(?:^|[\s;&/])sleep\s+([0-9]{1,6})")
 
 def _probes(container: Container) -> list[str]:
     pod = container.pod
-    if container.role != "main" or not (
-        pod.serving or (pod.owner.kind in _LONG_RUNNING and pod.owner.builtin)
-    ):
+    if container.role != "main" or not (pod.serving or _runs_for_long(pod)):
         return []
     wanted = ("readinessProbe", "livenessProbe", *(("startupProbe",) if pod.serving else ()))
     return [
@@ -33,6 +31,13 @@ def _probes(container: Container) -> list[str]:
         for probe in (container.body.get(name),)
         if probe is not UNKNOWN and not (isinstance(probe, Mapping) and probe)
     ]
+
+
+def _runs_for_long(pod: Pod) -> bool:
+    if not pod.owner.builtin:
+        return False
+    alone = pod.owner.kind == "Pod" and pod.spec.get("restartPolicy") in (None, "Always")
+    return alone or pod.owner.kind in _LONG_RUNNING
 
 
 def _pre_stop_seconds(container: Container) -> int:

@@ -119,7 +119,7 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
                 ({"ingress 0 cidrBlocks 0": _PUBLIC}, "ingress[0].cidrBlocks[0]: is 0.0.0.0/0"),
                 ({"ingress 0 ipv6CidrBlocks": ["::/0"]}, "ingress[0].ipv6CidrBlocks[0]"),
                 ({"egress 0 cidrBlocks": [_PUBLIC]}, "egress[0].cidrBlocks[0]"),
-                ({"ingress 0 protocol": "-1"}, "ingress[0].protocol"),
+                ({"ingress 0 protocol": "-1", "ingress 0 cidrBlocks 0": "34.0.0.0/9"}, "ingress[0].protocol"),
                 ({"ingress 0 cidrBlocks 0": "128.0.0.0/1"}, "ingress[0].cidrBlocks[0]"),
             ],
             "security-group-rule": [
@@ -130,7 +130,7 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
             "ingress-rule": [
                 ({"cidrIpv4": _PUBLIC}, "cidrIpv4: is 0.0.0.0/0"),
                 ({"cidrIpv4": DELETE, "cidrIpv6": "::/0"}, "cidrIpv6"),
-                ({"ipProtocol": "-1"}, "protocol"),
+                ({"ipProtocol": "-1", "cidrIpv4": "34.0.0.0/9"}, "protocol"),
             ],
             "egress-rule": [({"cidrIpv4": _PUBLIC}, "cidrIpv4")],
         },
@@ -143,7 +143,7 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
                 ({"sourceRanges": DELETE}, "sourceRanges: is missing"),
                 ({"direction": "EGRESS"}, "destinationRanges: is missing"),
                 ({"direction": DELETE, "sourceRanges 0": "::/0"}, "sourceRanges[0]"),
-                ({"allows 0": {"protocol": "all"}}, "allows[0].protocol"),
+                ({"allows 0": {"protocol": "all"}, "sourceRanges 0": "34.0.0.0/9"}, "allows[0].protocol"),
             ],
         },
         {

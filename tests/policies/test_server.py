@@ -14,6 +14,7 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from policies import decoding, server
 from policies.catalogue import ALL, RULES, STACK_RULES
+from policies.levels import LevelsError
 from policies.rule import StackResource
 from policies.values import UNKNOWN
 from tests.policies.cloud_examples import CLOUD
@@ -202,7 +203,7 @@ def test_an_exemption_ends() -> None:
     pack = server.Pack(RULES, STACK_RULES, today=lambda: TODAY)
     pack.configure(_exemption(expires="2026-06-01"))
     assert [one.rule for one in _judge(pack, _NODE_PORT, "entry")] == ["exemption"]
-    with pytest.raises(server.LevelsError, match=r"2026-05-31 is past"):
+    with pytest.raises(LevelsError, match=r"2026-05-31 is past"):
         pack.configure(_exemption(expires="2026-05-31"))
 
 
@@ -245,7 +246,7 @@ def test_an_exemption_that_nothing_needs_is_told() -> None:
     ],
 )
 def test_wrong_levels_are_refused(levels: dict[str, Any], problem: str) -> None:
-    with pytest.raises(server.LevelsError) as raised:
+    with pytest.raises(LevelsError) as raised:
         _pack(levels)
     assert problem in str(raised.value)
 
