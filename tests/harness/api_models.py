@@ -115,7 +115,7 @@ def enumerated_members(service: str) -> Mapping[str, tuple[str, ...]]:
 
 @functools.cache
 def enumerated_properties(api: str) -> Mapping[str, tuple[str, ...]]:
-    """Names of properties that some schema of a Google Cloud API enumerates, in lower case, and the schemas."""
+    """Names of properties that a schema of a Google Cloud API enumerates, in lower case, and the schemas."""
     found: dict[str, set[str]] = {}
     for schema, description in google_model(api)["schemas"].items():
         for name, described in description.get("properties", {}).items():

@@ -1,8 +1,8 @@
 """AWS policy documents against what AWS itself has published.
 
 Sources: the managed policies that moto records from AWS, the operations in botocore's service models, and
-moto's model of IAM's own grammar checks. No complete list of actions can be had offline: an action is known if
-a managed policy names it or an operation of its service has its name.
+moto's model of IAM's own grammar checks. No complete list of actions can be had offline: an action is known
+if a managed policy names it or an operation of its service has its name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from tests.unit.graph import Registration
 
 TRUST: Final = "assumeRolePolicy"
+DOCUMENTED: Final = frozenset({"s3:bypassgovernanceretention"})
+"""Actions that neither source names, from the service authorization reference."""
 IDENTITY_POLICIES: Final = frozenset({"aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"})
 
 
@@ -87,7 +89,7 @@ def unknown_actions(document: Document) -> list[str]:
 @functools.cache
 def is_known(action: str) -> bool:
     """Whether an action, or at least one that a pattern such as `kms:Describe*` stands for, is AWS's."""
-    if action == "*":
+    if action == "*" or action.lower() in DOCUMENTED:
         return True
     service, _, name = action.lower().partition(":")
     known = known_actions().get(service, frozenset()) | _operations(service)

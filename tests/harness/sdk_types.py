@@ -1,8 +1,8 @@
 """Inputs of registered resources against the types that the providers' SDKs declare.
 
-Neither mocks nor the plan-only plugin know a provider's schema: a property that does not exist, or a list where
-the provider wants one value, would be found by the first real update only. The Python SDKs are generated from
-that schema, so their own classes say what a provider takes.
+Neither mocks nor the plan-only plugin know a provider's schema: a property that does not exist, or a list
+where the provider wants one value, would be found by the first real update only. Python SDKs are generated
+from that schema, so their classes say what a provider takes.
 """
 
 from __future__ import annotations
