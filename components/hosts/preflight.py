@@ -36,7 +36,6 @@ def render_preflight(plan: HostsPlan, host: Host) -> str:
             _CONTROL_PLANE.format(
                 interface=plan.virtual_ip.settings.interface,
                 address=host.address,
-                virtual=plan.virtual_ip.address.ip,
             )
         )
     checks += _accelerator(plan, host)
@@ -116,7 +115,7 @@ else
     missing "timedatectl, to see whether the clock is synchronised; install systemd"
 fi
 for module in overlay br_netfilter nf_tables; do
-    grep -qw "^$module" /proc/modules || [ -d "/sys/module/$module" ] ||
+    grep -qsw "^$module" /proc/modules || [ -d "/sys/module/$module" ] ||
         grep -q "/$module\\.ko" "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null ||
         missing "kernel module $module; run: modprobe $module"
 done
@@ -131,7 +130,7 @@ if has containerd; then
         missing "containerd {containerd} or newer: this is $version; upgrade it"
     limit=$(systemctl show containerd.service -p LimitNOFILE --value 2>/dev/null)
     [ "$limit" = infinity ] || [ "${{limit:-0}}" -ge {open_files} ] ||
-        missing "nofile {open_files} of containerd: it is ${{limit:-unknown}}; restart it after systemctl daemon-reload"
+        missing "nofile {open_files} of containerd: it is ${{limit:-unknown}}; daemon-reload and restart it"
 fi
 if has kubeadm; then
     version=$(kubeadm version -o short | tr -d v)

@@ -126,7 +126,7 @@ def _namespace(
     name: str, args: VirtualIpArgs, labels: dict[str, str], opts: pulumi.ResourceOptions
 ) -> core.v1.Namespace:
     return core.v1.Namespace(
-        f"{name}-namespace",
+        f"{name}-entry-namespace",
         metadata=meta.v1.ObjectMetaArgs(
             name=args.namespace,
             labels=labels

@@ -15,9 +15,9 @@ DEFAULT_PRIORITY: Final = 100
 """Of the first node; VRRP's own default (RFC 5798, section 5.2.4)."""
 _QUORUM_NODES: Final = 3
 _PRIVILEGED_PORTS: Final = 1024
-_ADVERT_MS: Final = {2: (1000, 255_000, 1000), 3: (100, 40_950, 10)}
-"""By version: least, most, step. Version 2 has a byte of seconds, version 3 twelve bits of hundredths;
-below a tenth of a second, a busy machine looks like a dead one."""
+_ADVERT_MS: Final = {2: (1000, 255_000, 1000), 3: (150, 40_950, 10)}
+"""By version: least, most, step. Version 2 has a byte of seconds, version 3 twelve bits of hundredths. Below
+150 ms a holder that is cut off could be slower to notice than the others: see timing.py."""
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -54,7 +54,7 @@ class VirtualIpPlan:
         return len(self.members) // 2
 
     @property
-    def address_owner(self) -> str:
+    def authority(self) -> str:
         """The address and its port as in a URL's authority."""
         return f"{self.address.ip}:{self.settings.frontend.port}"
 

@@ -15,6 +15,8 @@ from components.virtual_ip.keepalived import BUSYBOX, HEALTH_FILE, RUN_FOLDER, c
 from components.virtual_ip.plan import VirtualIpPlan
 from components.virtual_ip.timing import proxy_check_ms
 
+MONITOR_HEARTBEAT: Final = "monitor-heartbeat"
+"""Written anew at each look at the proxy; in the run folder."""
 FLOCK: Final = "/usr/bin/flock"
 KEEPALIVED: Final = "/usr/sbin/keepalived"
 HAPROXY: Final = "/usr/sbin/haproxy"
@@ -70,6 +72,7 @@ def render_monitor(plan: VirtualIpPlan, *, run_folder: str = RUN_FOLDER) -> str:
 written=
 while :; do
     if {" ".join(check_command(plan))} 2>/dev/null; then state=0; else state=-1; fi
+    : >{run_folder}/{MONITOR_HEARTBEAT}
     if [ "$state" != "$written" ]; then
         echo "$state" >{run_folder}/{HEALTH_FILE} && written=$state
     fi
