@@ -14,10 +14,10 @@ from pulumi_gcp import artifactregistry
 from pulumi_gcp import kms as gcp_kms
 
 from components.common.accounts import AwsAccount, GcpProject
-from components.common.aws_kms import key_policy
 from components.common.names import label_value
 from components.common.outputs import known_after
 from components.container_image.settings import RegistryRepositories
+from components.eks.keys import key_policy
 
 _ROTATION: Final = f"{90 * 86400}s"
 """CIS Google Cloud Platform Foundation Benchmark 1.10."""

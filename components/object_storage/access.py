@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.common.accounts import AwsAccount
-from components.eks.identity import Statement
+from components.eks.documents import Statement
 from components.object_storage.plan import BucketPlan, BucketsPlan
 
 

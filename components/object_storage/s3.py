@@ -9,8 +9,8 @@ import pulumi
 from pulumi_aws import kms, s3
 
 from components.common.accounts import AwsAccount
-from components.common.aws_kms import key_policy
 from components.common.outputs import known_after
+from components.eks.keys import key_policy
 from components.object_storage.access import key_alias
 from components.object_storage.plan import BucketPlan, BucketsPlan, Storage
 from components.object_storage.s3_policy import bucket_policy

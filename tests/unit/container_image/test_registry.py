@@ -66,7 +66,7 @@ def test_repositories_on_ecr_cannot_be_overwritten_and_are_scanned_and_encrypted
     (key,) = of(graph, "Key")
     owner, administrators = json.loads(key.inputs["policy"])["Statement"]
     assert owner["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
-    assert administrators["Principal"] == {"AWS": [ADMINISTRATOR]}
+    assert administrators["Principal"] == {"AWS": ADMINISTRATOR}
     assert registry == "111122223333.dkr.ecr.eu-central-1.amazonaws.com"
 
 
