@@ -19,6 +19,7 @@ from components.virtual_ip.haproxy import ALIVE_PATH, TLS_FOLDER, render_haproxy
 from components.virtual_ip.keepalived import BUSYBOX, RUN_FOLDER, check_command, render_keepalived
 from components.virtual_ip.plan import VirtualIpPlan
 from components.virtual_ip.scripts import (
+    MONITOR_HEARTBEAT,
     render_guard,
     render_haproxy_start,
     render_keepalived_start,
@@ -35,6 +36,7 @@ KEEPALIVED_CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETGID", "SETUID")
 FIREWALL_CAPABILITIES: Final = ("NET_ADMIN",)
 _GRACE_SECONDS: Final = 90
 """haproxy lets requests finish for 60 s; see hard-stop-after."""
+_HEARTBEAT_SECONDS: Final = 10
 _NODE: Final = "$(NODE_NAME)"
 _SMALL: Final = Resources(cpu=20, memory=32 * MIB, ephemeral_storage=16 * MIB)
 _PROXY: Final = Resources(cpu=500, memory=256 * MIB, ephemeral_storage=64 * MIB)
@@ -244,7 +246,6 @@ def _pod(args: VirtualIpArgs, configuration: pulumi.Input[str]) -> core.v1.PodSp
             )
         )
         certificate.append(core.v1.VolumeMountArgs(name="tls", mount_path=TLS_FOLDER, read_only=True))
-    alive = core.v1.ExecActionArgs(command=list(check_command(args.plan, ALIVE_PATH)))
     return core.v1.PodSpecArgs(
         host_network=True,
         # On the node's network, and still by the cluster's DNS.
@@ -278,25 +279,33 @@ def _pod(args: VirtualIpArgs, configuration: pulumi.Input[str]) -> core.v1.PodSp
                 "guard",
                 args,
                 [BUSYBOX, "sh", f"{CONFIGURATION}/guard.sh"],
+                # Waiting for the lock is all that it does while keepalived is well.
+                alive=[BUSYBOX, "pidof", "flock"],
                 capabilities=FIREWALL_CAPABILITIES,
             ),
             _container(
                 "keepalived",
                 args,
                 [BUSYBOX, "sh", f"{CONFIGURATION}/keepalived.sh"],
+                alive=_shell(f'kill -0 "$({BUSYBOX} cat {RUN_FOLDER}/vrrp.pid)"'),
                 capabilities=KEEPALIVED_CAPABILITIES,
             ),
-            _container("monitor", args, [BUSYBOX, "sh", f"{CONFIGURATION}/monitor.sh"]),
+            _container(
+                "monitor",
+                args,
+                [BUSYBOX, "sh", f"{CONFIGURATION}/monitor.sh"],
+                alive=_shell(
+                    f"[ $(($({BUSYBOX} date +%s) - $({BUSYBOX} stat -c %Y {RUN_FOLDER}/{MONITOR_HEARTBEAT}))) "
+                    f"-lt {_HEARTBEAT_SECONDS} ]"
+                ),
+            ),
             _container(
                 "haproxy",
                 args,
                 [BUSYBOX, "sh", f"{CONFIGURATION}/haproxy.sh"],
+                alive=check_command(args.plan, ALIVE_PATH),
                 resources=_PROXY,
                 mounts=certificate,
-                readiness_probe=core.v1.ProbeArgs(exec_=alive, period_seconds=5, timeout_seconds=2),
-                liveness_probe=core.v1.ProbeArgs(
-                    exec_=alive, period_seconds=10, timeout_seconds=3, failure_threshold=3
-                ),
             ),
         ],
         volumes=volumes,
@@ -328,11 +337,10 @@ def _container(
     args: VirtualIpArgs,
     command: Sequence[str],
     *,
+    alive: Sequence[str] | None = None,
     capabilities: Sequence[str] = (),
     resources: Resources = _SMALL,
     mounts: Sequence[core.v1.VolumeMountArgs] = (),
-    readiness_probe: core.v1.ProbeArgs | None = None,
-    liveness_probe: core.v1.ProbeArgs | None = None,
 ) -> core.v1.ContainerArgs:
     return core.v1.ContainerArgs(
         name=name,
@@ -355,8 +363,21 @@ def _container(
             core.v1.VolumeMountArgs(name="run", mount_path=RUN_FOLDER),
             *mounts,
         ],
-        readiness_probe=readiness_probe,
-        liveness_probe=liveness_probe,
+        readiness_probe=_probe(alive, period_seconds=5) if alive else None,
+        liveness_probe=_probe(alive, period_seconds=10) if alive else None,
+    )
+
+
+def _shell(command: str) -> list[str]:
+    return [BUSYBOX, "sh", "-c", command]
+
+
+def _probe(command: Sequence[str], *, period_seconds: int) -> core.v1.ProbeArgs:
+    return core.v1.ProbeArgs(
+        exec_=core.v1.ExecActionArgs(command=list(command)),
+        period_seconds=period_seconds,
+        timeout_seconds=3,
+        failure_threshold=3,
     )
 
 
