@@ -1,4 +1,4 @@
-"""Stack dev, create to ready: `pulumi up` ÷ `kubectl apply` and `kubectl wait` of the same objects.
+"""Stack dev, create to ready: `pulumi up` ÷ `kubectl apply`, `kubectl wait` and `kubectl rollout status` of the same objects.
 
 Both start from nothing but the running embedded cluster with its images imported, and end when the model
 server is ready. They alternate, so that neither has the warmer machine. Run as root after `make up`:
@@ -69,8 +69,10 @@ def seconds_of_kubectl(objects: list[dict[str, Any]], namespace: str) -> float:
     kube.apply(*others).succeeded()
     kube.kubectl(*waiting, "--for=condition=complete", "job", "--all", timeout=_READY_SECONDS).succeeded()
     kube.apply(*server).succeeded()
-    available = (*waiting, "--for=condition=available", "deployment", "--all")
-    kube.kubectl(*available, timeout=_READY_SECONDS).succeeded()
+    # Not `kubectl wait`: with one replica that may be missing, a Deployment counts as available with none.
+    rollout = ("rollout", "status", "--namespace", namespace, f"--timeout={_READY_SECONDS}s")
+    for item in server:
+        kube.kubectl(*rollout, f"deployment/{item['metadata']['name']}", timeout=_READY_SECONDS).succeeded()
     return time.monotonic() - started
 
 
