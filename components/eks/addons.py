@@ -17,6 +17,7 @@ from components.common.outputs import known_after
 from components.common.pods import NON_ROOT_ID, requirements
 from components.common.quantities import MIB, Resources
 from components.eks.arns import account_of, arn
+from components.eks.autoscaler import ClusterAutoscaler, ClusterAutoscalerArgs
 from components.eks.keys import volumes_alias
 from components.eks.plan import EksPlan
 from components.eks.pools import SHARING_LABEL, sharing_name
@@ -59,10 +60,15 @@ class EksAddonsArgs:
     """File system behind storage class `shared`."""
     device_plugin_image: str | None
     """NVIDIA device plugin, by digest; needed where a pool has NVIDIA accelerators."""
+    autoscaler_image: str | None = None
+    """Cluster autoscaler, by digest; without it, nothing changes the size of a pool."""
 
 
 class EksAddons(pulumi.ComponentResource):
-    """NVIDIA device plugin, and storage classes `gp3` (default) and `shared`. Needs a Kubernetes provider."""
+    """Device plugin, cluster autoscaler, storage classes `gp3` (default) and `shared`.
+
+    Needs a Kubernetes provider.
+    """
 
     shared_storage_class: pulumi.Output[str]
     """Name of the storage class whose volumes several nodes may mount; known in a preview."""
@@ -81,6 +87,12 @@ class EksAddons(pulumi.ComponentResource):
             account = self._device_plugin_account()
             for key, sharing in sharings.items():
                 self._device_plugin(key, sharing, args.device_plugin_image, account)
+        if args.autoscaler_image is not None:
+            ClusterAutoscaler(
+                f"{name}-autoscaler",
+                ClusterAutoscalerArgs(plan=args.plan, image=args.autoscaler_image),
+                self._child,
+            )
         self.register_outputs({"sharedStorageClass": self.shared_storage_class})
 
     def _default_storage_class(self) -> storage.v1.StorageClass:

@@ -9,6 +9,7 @@ import pulumi
 
 from components.common.outputs import known_after
 from components.eks import managed_addons
+from components.eks.autoscaler import autoscaler_identity
 from components.eks.cluster import ControlPlane, ControlPlaneArgs, control_plane_log_group
 from components.eks.endpoints import Endpoints, EndpointsArgs
 from components.eks.file_system import SharedFileSystem, SharedFileSystemArgs
@@ -128,7 +129,7 @@ class EksPlatform(pulumi.ComponentResource):
                 PodIdentityArgs(cluster=settings, cluster_name=control_plane.name, spec=spec),
                 child,
             )
-            for spec in args.identities
+            for spec in (autoscaler_identity(settings), *args.identities)
         ]
         self.name = known_after(settings.name, *groups, *then, *identities)
         self.kubeconfig = control_plane.kubeconfig

@@ -47,6 +47,8 @@ from components.eks.settings import (
 
 SHARING_LABEL: Final = "autoglm-platform/gpu-sharing"
 """Which configuration of the device plugin runs on the node."""
+AUTOSCALER_GPU_LABEL: Final = "k8s.amazonaws.com/accelerator"
+"""Tells the cluster autoscaler that GPUs are still to come (kubernetes/autoscaler, notes on AWS)."""
 SYSTEM_POOL: Final = "system"
 MAX_GROUP_NAME: Final = 63
 """Characters of a node group's name (EKS CreateNodegroup)."""
@@ -312,6 +314,9 @@ class _Request:
         if self.card is not None:
             labels |= accelerator_labels(self.machine, self.sharing)
             labels |= {"nvidia.com/gpu.present": "true", SHARING_LABEL: sharing_name(self.sharing)}
+            if self.sharing.kind != "mig":
+                # A node so labelled counts as one being started until it offers whole GPUs.
+                labels[AUTOSCALER_GPU_LABEL] = self.card.name
         return labels
 
     def _well_known_labels(self, cluster: EksCluster) -> dict[str, str]:

@@ -25,6 +25,7 @@ from tests.unit.eks.examples import ACCOUNT, ADMINISTRATOR, DEPLOYER, plan
 from tests.unit.graph import Registration, record
 
 IMAGE = f"registry.example/nvidia-device-plugin@sha256:{'1' * 64}"
+AUTOSCALER = f"registry.example/cluster-autoscaler@sha256:{'2' * 64}"
 IDENTITY = PodIdentitySpec(
     name="phone-fetch",
     namespace="autoglm",
@@ -76,7 +77,7 @@ def _build(changes: str, protect: bool) -> Graph:
         inside = pulumi.ResourceOptions(
             providers=[kubernetes.Provider("cluster", kubeconfig=platform.kubeconfig)]
         )
-        EksAddons("addons", EksAddonsArgs(planned, platform.file_system_id, IMAGE), inside)
+        EksAddons("addons", EksAddonsArgs(planned, platform.file_system_id, IMAGE, AUTOSCALER), inside)
         return platform.name
 
     registrations, name = record(program, preview=True, configured=False)
@@ -400,14 +401,15 @@ def test_documents_name_actions_and_resources(graph: Graph) -> None:
         for statement in document["Statement"]:
             assert all("*" not in action for action in statement["Action"]), item.name
             resources = statement.get("Resource", [])
+            looks = all(":Describe" in action for action in statement["Action"])
             for resource in [resources] if isinstance(resources, str) else resources:
-                assert resource.startswith("arn:aws:"), item.name
+                assert resource.startswith("arn:aws:") or looks, item.name
             if "Principal" in statement and item.kind == "Role":
                 assert set(statement["Principal"]) == {"Service"}
 
 
 def test_roles_of_services_are_for_this_account_only(graph: Graph) -> None:
-    for item in graph.of("Role"):
+    for item in (item for item in graph.of("Role") if item.type.startswith("aws:")):
         (statement,) = json.loads(item.inputs["assumeRolePolicy"])["Statement"]
         if statement["Principal"]["Service"] != "ec2.amazonaws.com":
             assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
@@ -415,7 +417,7 @@ def test_roles_of_services_are_for_this_account_only(graph: Graph) -> None:
 
 
 def test_pods_get_the_role_made_for_them(graph: Graph) -> None:
-    association = graph.one("PodIdentityAssociation").inputs
+    association = graph.one("PodIdentityAssociation", "phone-fetch-association").inputs
     assert association["serviceAccount"] == "phone-fetch"
     assert association["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/autoglm-test-phone-fetch"
     policy = json.loads(graph.one("RolePolicy", "phone-fetch-policy").inputs["policy"])
@@ -525,10 +527,60 @@ def test_the_device_plugin_is_hardened(graph: Graph) -> None:
         assert container["image"] == IMAGE
         paths = [volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume]
         assert paths == ["/var/lib/kubelet/device-plugins"]
-    (policy,) = graph.of("NetworkPolicy")
+    policy = graph.one("NetworkPolicy", "device-plugin")
     assert policy.inputs["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert not policy.inputs["spec"].get("ingress")
     assert not policy.inputs["spec"].get("egress")
+
+
+def test_the_autoscaler_resizes_groups_of_its_own_cluster_only(graph: Graph) -> None:
+    policy = json.loads(graph.one("RolePolicy", "cluster-autoscaler-policy").inputs["policy"])
+    (resize,) = [item for item in policy["Statement"] if not item["Sid"].startswith("Look")]
+    assert resize["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/autoglm-test": "owned"}
+    }
+    association = graph.one("PodIdentityAssociation", "cluster-autoscaler-association").inputs
+    pod = graph.one("Deployment").inputs["spec"]["template"]["spec"]
+    assert association["serviceAccount"] == pod["serviceAccountName"]
+    assert association["namespace"] == graph.one("Deployment").inputs["metadata"]["namespace"]
+
+
+def test_the_autoscaler_reaches_the_api_aws_and_dns(graph: Graph) -> None:
+    spec = graph.one("NetworkPolicy", "autoscaler-network").inputs["spec"]
+    assert not spec.get("ingress")
+    reached = {
+        (peer["ipBlock"]["cidr"], rule["ports"][0]["port"])
+        for rule in spec["egress"]
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    }
+    planned = plan()
+    assert ("172.20.0.1/32", 443) in reached
+    assert {(str(zone.control_plane), 443) for zone in planned.subnets} <= reached
+    assert {(cidr, 443) for cidr in planned.object_storage_cidrs} | set(planned.identity_endpoints) <= reached
+
+
+def test_the_autoscaler_is_hardened_and_survives_a_drain(graph: Graph) -> None:
+    deployment = graph.one("Deployment").inputs["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    assert deployment["replicas"] > graph.one("PodDisruptionBudget").inputs["spec"]["maxUnavailable"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["requests"] == container["resources"]["limits"]
+    assert {"livenessProbe", "readinessProbe"} <= container.keys()
+    assert pod["automountServiceAccountToken"] is False
+    for role in (item for item in graph.registrations if "rules" in item.inputs):
+        for rule in role.inputs["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert not {"secrets", "pods/exec", "serviceaccounts"} & set(rule["resources"])
+
+
+def test_gpu_nodes_that_offer_whole_gpus_are_waited_for(graph: Graph) -> None:
+    labelled = {
+        pool for pool, inputs in groups(graph).items() if "k8s.amazonaws.com/accelerator" in inputs["labels"]
+    }
+    assert labelled == {"l40s", "h100", "l4-shared"}
 
 
 def test_storage_classes(graph: Graph) -> None:
