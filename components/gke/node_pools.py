@@ -48,6 +48,8 @@ class GkeNodePools(pulumi.ComponentResource):
 
     pools: list[pulumi.Resource]
     """All of them, the system pool first."""
+    names: list[pulumi.Output[str]]
+    """Their names in the cluster, in the same order; known in a preview."""
 
     def __init__(self, name: str, args: GkeNodePoolsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("autoglm:gke:GkeNodePools", name, None, opts)

@@ -71,7 +71,7 @@ class GkeNat(FrozenModel):
 
 
 class GkeNetwork(FrozenModel):
-    """The VPC of the cluster and its address ranges. None of them can be changed later."""
+    """The VPC of the cluster and its address ranges. Its ranges cannot be changed later."""
 
     zones: Annotated[tuple[Zone, ...], Field(min_length=1)]
     """Zones of the nodes, in the region, e.g. `europe-west4-a`; three for production."""
@@ -276,7 +276,8 @@ class GkeCluster(FrozenModel):
     """Whether reads and writes of the Kubernetes API are in the audit log, not only administration. Holds for
     all clusters of the project."""
     image_repositories: tuple[RepositoryName, ...] = ()
-    """Repositories of Artifact Registry that nodes may pull from."""
+    """Repositories of Artifact Registry that exist already and that nodes may pull from; those of the stack
+    itself are not named here."""
     max_pods_per_node: Annotated[int, Field(strict=True, ge=8, le=256)] = 64
     """Pods of a node, GKE's own included; decides how many addresses a node takes."""
     system_pool: GkeSystemPool = Field(default_factory=GkeSystemPool)

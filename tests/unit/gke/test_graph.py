@@ -442,15 +442,26 @@ def test_autoscaling(graph: list[Registration]) -> None:
     assert all("nodeCount" not in pool for key, pool in pools.items() if key != "v6e-slice")
 
 
-def test_what_the_autoscaler_decides_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    ignored: dict[str, set[str]] = {}
+@pytest.fixture
+def ignored(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Inputs whose changes are ignored, by resource, of what is built after this."""
+    found: dict[str, set[str]] = {}
     original = recording._registration
 
     def note(request: Any) -> Registration:
-        ignored[request.name] = set(request.ignoreChanges)
+        found[request.name] = set(request.ignoreChanges)
         return original(request)
 
     monkeypatch.setattr(recording, "_registration", note)
+    return found
+
+
+def test_what_would_replace_the_cluster_for_nothing_is_ignored(ignored: dict[str, set[str]]) -> None:
+    (found,) = of_type(build()[0], "gcp:container/cluster:Cluster")
+    assert ignored[found.name] == {"initialNodeCount", "nodeConfig", "defaultMaxPodsPerNode"}
+
+
+def test_what_the_autoscaler_decides_is_left_to_it(ignored: dict[str, set[str]]) -> None:
     for item in of_type(build()[0], "gcp:container/nodePool:NodePool"):
         fixed = "nodeCount" in item.inputs
         assert ignored[item.name] == {"initialNodeCount"} | (set() if fixed else {"nodeCount"})
