@@ -1,4 +1,4 @@
-"""What previews of the committed cloud stacks register: the whole graph, for review, and what holds for all of it."""
+"""What previews of the committed cloud stacks register: whole graphs for review, and what holds for all."""
 
 from __future__ import annotations
 
