@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.accelerators.settings import LabelKey
 from components.common.names import DnsLabel, LabelValue
 from components.common.quantities import GIB, MIB, Bytes, Millicores
 from components.common.schema import FrozenModel, PositiveInt
@@ -13,11 +14,11 @@ from components.common.schema import FrozenModel, PositiveInt
 _CRON_FIELD = r"[0-9*,/-]+"
 CronSchedule = Annotated[str, Field(pattern=rf"^{_CRON_FIELD}( {_CRON_FIELD}){{4}}$")]
 """Minute, hour, day of month, month, day of week; in UTC."""
-LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*)/)?[A-Za-z0-9]([A-Za-z0-9._-]*)$")]
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class MemberResources(FrozenModel):
+class EtcdMemberResources(FrozenModel):
     """What one member gets."""
 
     cpu: Millicores = 1000
@@ -31,7 +32,7 @@ class MemberResources(FrozenModel):
     """Node-local disk: logs."""
 
 
-class ToolResources(FrozenModel):
+class EtcdToolResources(FrozenModel):
     """What each of the small programs beside the members gets: snapshots, defragmentation, registration."""
 
     cpu: Millicores = 100
@@ -42,7 +43,7 @@ class ToolResources(FrozenModel):
     """Node-local disk, requests and limits alike."""
 
 
-class MemberStorage(FrozenModel):
+class EtcdMemberStorage(FrozenModel):
     """Volume of one member."""
 
     size: Bytes = 16 * GIB
@@ -52,7 +53,7 @@ class MemberStorage(FrozenModel):
     network file system."""
 
 
-class Election(FrozenModel):
+class EtcdElection(FrozenModel):
     """Timing of heartbeats and elections, the same on all members."""
 
     heartbeat_milliseconds: Annotated[int, Field(strict=True, ge=10)] = 100
@@ -62,7 +63,7 @@ class Election(FrozenModel):
     round trips, and five to fifty heartbeats. etcd takes no more than 50000."""
 
 
-class Compaction(FrozenModel):
+class EtcdCompaction(FrozenModel):
     """How much of the keys' history is kept."""
 
     mode: Literal["periodic", "revision"] = "periodic"
@@ -73,7 +74,7 @@ class Compaction(FrozenModel):
     """Revisions to keep, for `revision`; 10000 unless set."""
 
 
-class Snapshots(FrozenModel):
+class EtcdSnapshots(FrozenModel):
     """Copies of the whole database on a volume of their own."""
 
     schedule: CronSchedule = "17 */6 * * *"
@@ -89,7 +90,7 @@ class Snapshots(FrozenModel):
     """ReadWriteMany lets members on several nodes restore from it."""
 
 
-class Defragmentation(FrozenModel):
+class EtcdDefragmentation(FrozenModel):
     """Giving the space of deleted keys back to the disk, one member at a time, the leader last."""
 
     schedule: CronSchedule = "41 3 * * *"
@@ -98,7 +99,7 @@ class Defragmentation(FrozenModel):
     """A member is defragmented when at least this part of its database file is free."""
 
 
-class Restore(FrozenModel):
+class EtcdRestore(FrozenModel):
     """A snapshot that members whose volumes are empty start from. Members that have data ignore it."""
 
     snapshot: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.db$")]
@@ -150,15 +151,15 @@ class EtcdSettings(FrozenModel):
     there a lost node can take the quorum with it."""
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """Labels of the nodes that qualify."""
-    resources: MemberResources = Field(default_factory=MemberResources)
+    resources: EtcdMemberResources = Field(default_factory=EtcdMemberResources)
     """Of each member."""
-    storage: MemberStorage = Field(default_factory=MemberStorage)
+    storage: EtcdMemberStorage = Field(default_factory=EtcdMemberStorage)
     """Of each member."""
     backend_quota: Bytes = 2 * GIB
     """Size of the database at which writes are refused; at most 8Gi."""
-    election: Election = Field(default_factory=Election)
+    election: EtcdElection = Field(default_factory=EtcdElection)
     """Heartbeats and elections."""
-    compaction: Compaction = Field(default_factory=Compaction)
+    compaction: EtcdCompaction = Field(default_factory=EtcdCompaction)
     """History of the keys."""
     corruption_check_minutes: PositiveInt = 240
     """Between comparisons of all members' data."""
@@ -172,11 +173,11 @@ class EtcdSettings(FrozenModel):
         default_factory=lambda: {"purpose": "monitoring"}
     )
     """Labels of the namespaces that may read the metrics."""
-    snapshots: Snapshots = Field(default_factory=Snapshots)
+    snapshots: EtcdSnapshots = Field(default_factory=EtcdSnapshots)
     """Scheduled copies."""
-    defragmentation: Defragmentation = Field(default_factory=Defragmentation)
+    defragmentation: EtcdDefragmentation = Field(default_factory=EtcdDefragmentation)
     """Scheduled defragmentation."""
-    restore: Restore | None = None
+    restore: EtcdRestore | None = None
     """After a total loss: the snapshot to start from."""
-    tools: ToolResources = Field(default_factory=ToolResources)
+    tools: EtcdToolResources = Field(default_factory=EtcdToolResources)
     """Of each maintenance job and of the service registry."""

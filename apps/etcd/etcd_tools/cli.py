@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("--seconds", type=float, default=600.0, help="for it to catch up (%(default)s)")
 
     keep = commands.add_parser("registry", help="register model servers while they are ready")
-    keep.add_argument("--server", action="append", required=True, help="model=host:port, for each model")
+    keep.add_argument(
+        "--server", action="append", required=True, help="model=http://host:port, for each model"
+    )
     keep.add_argument("--ttl", type=int, default=15)
     keep.add_argument("--interval", type=float, default=5.0)
     keep.add_argument("--health-port", type=int, default=8080)

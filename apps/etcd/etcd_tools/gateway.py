@@ -112,7 +112,7 @@ def _answer(endpoint: str, status: int, text: bytes) -> Json:
     failure = answer.get("error", answer if status != http.client.OK else None)
     if failure is not None:
         details = failure if isinstance(failure, dict) else {"message": failure}
-        code = details.get("code", details.get("grpc_code", _UNKNOWN))
+        code = details.get("code") or details.get("grpc_code") or _UNKNOWN
         raise ApiError(endpoint, int(code), str(details.get("message") or f"status {status}"))
     result = answer.get("result", answer)
     return result if isinstance(result, dict) else {}

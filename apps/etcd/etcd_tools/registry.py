@@ -13,12 +13,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from etcd_tools.cluster import Cluster
 from etcd_tools.errors import ApiError, Refused, Unreachable
@@ -33,17 +35,22 @@ class Backend:
     """The servers of one model: every address that the host name leads to."""
 
     model: str
+    scheme: str
     host: str
     port: int
 
     @staticmethod
     def parse(text: str) -> Backend:
-        """From `model=host:port`."""
-        model, separator, address = text.partition("=")
-        host, colon, port = address.rpartition(":")
-        if not (separator and colon and model and host and port.isdigit()):
-            raise Refused(text, "is not model=host:port")
-        return Backend(model, host, int(port))
+        """From `model=http://host:port`."""
+        model, _, address = text.partition("=")
+        try:
+            url = urlsplit(address)
+            port = url.port
+        except ValueError:
+            port = None
+        if not model or port is None or not url.hostname or url.scheme not in ("http", "https"):
+            raise Refused(text, "is not model=http://host:port or model=https://host:port")
+        return Backend(model, url.scheme, url.hostname, port)
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,20 @@ def addresses(host: str) -> tuple[str, ...]:
     return tuple(sorted({str(item[4][0]) for item in found}))
 
 
-def served_models(address: str, port: int) -> tuple[str, ...] | None:
+def served_models(scheme: str, address: str, port: int) -> tuple[str, ...] | None:
     """Models that a server says it serves; None if it does not answer as it should."""
-    connection = http.client.HTTPConnection(address, port, timeout=_PROBE_SECONDS)
+    connection: http.client.HTTPConnection
+    if scheme == "https":
+        # Asked by address, as the kubelet does: the certificate is for the Service's name, which would lead
+        # anywhere.
+        connection = http.client.HTTPSConnection(
+            address,
+            port,
+            timeout=_PROBE_SECONDS,
+            context=_unverified(),
+        )
+    else:
+        connection = http.client.HTTPConnection(address, port, timeout=_PROBE_SECONDS)
     try:
         connection.request("GET", "/v1/models")
         response = connection.getresponse()
@@ -84,6 +102,13 @@ def served_models(address: str, port: int) -> tuple[str, ...] | None:
         return None
     finally:
         connection.close()
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _now() -> str:
@@ -100,7 +125,7 @@ class Registrar:
     """Seconds that an entry outlives this program."""
     report: Callable[[str], None]
     resolve: Callable[[str], tuple[str, ...]] = addresses
-    probe: Callable[[str, int], tuple[str, ...] | None] = served_models
+    probe: Callable[[str, str, int], tuple[str, ...] | None] = served_models
     now: Callable[[], str] = _now
     entries: dict[str, Entry] = field(default_factory=dict)
     """What this program has registered, by key."""
@@ -120,11 +145,11 @@ class Registrar:
         ready: dict[str, tuple[str, tuple[str, ...]]] = {}
         for backend in self.backends:
             for address in self.resolve(backend.host):
-                models = self.probe(address, backend.port)
+                models = self.probe(backend.scheme, address, backend.port)
                 if models:
                     host = f"[{address}]" if ":" in address else address
                     key = f"{PREFIX}{backend.model}/{host}:{backend.port}"
-                    ready[key] = (f"http://{host}:{backend.port}", models)
+                    ready[key] = (f"{backend.scheme}://{host}:{backend.port}", models)
         for key in sorted(self.entries.keys() - ready.keys()):
             self._withdraw(self.entries[key])
         for key, (address, models) in ready.items():
