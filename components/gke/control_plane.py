@@ -187,8 +187,8 @@ def _cluster(name: str, args: GkeControlPlaneArgs, parent: pulumi.Resource) -> c
         opts=pulumi.ResourceOptions(
             parent=parent,
             protect=plan.protect,
-            # The first two describe the pool that a cluster is born with, which is gone a moment later; the third
-            # would replace the cluster, and every pool states its own number.
+            # The first two describe the pool that a cluster is born with, which is gone a moment later.
+            # The third would replace the cluster, and every pool states its own number.
             ignore_changes=["initialNodeCount", "nodeConfig", "defaultMaxPodsPerNode"],
             custom_timeouts=pulumi.CustomTimeouts(create="60m", update="90m", delete="60m"),
         ),
