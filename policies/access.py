@@ -115,11 +115,6 @@ RULES: Final = (
         rationale="A wildcard covers what will be added tomorrow, secrets and custom resources included.",
         fix="list API groups, resources and verbs",
         judge=_wildcards,
-        same_as={
-            "cis": "5.1.3",
-            "kyverno": "restrict-wildcard-resources, restrict-wildcard-verbs",
-            "checkov": "CKV_K8S_49",
-        },
     ),
     Rule(
         id="rbac-escalation",
@@ -130,11 +125,6 @@ RULES: Final = (
         ),
         fix="remove the verb or resource; for secrets, name them in a Role of their namespace",
         judge=_escalation,
-        same_as={
-            "cis": "5.1.2, 5.1.8",
-            "kyverno": "restrict-escalation-verbs-roles",
-            "checkov": "CKV_K8S_157, CKV_K8S_158",
-        },
     ),
     Rule(
         id="rbac-cluster-admin",
@@ -143,7 +133,6 @@ RULES: Final = (
         rationale="It is above every rule and quota of the cluster.",
         fix="bind a Role with what is needed",
         judge=_admins,
-        same_as={"cis": "5.1.1, 5.1.7", "kyverno": "restrict-binding-clusteradmin"},
     ),
     Rule(
         id="rbac-everybody",
@@ -152,7 +141,6 @@ RULES: Final = (
         rationale="These groups include every pod of the cluster, or everybody who can reach the API server.",
         fix="bind a named service account or group",
         judge=_everybody,
-        same_as={"gatekeeper": "K8sDisallowAnonymous", "kyverno": "restrict-binding-system-groups"},
     ),
     Rule(
         id="container-credentials",
@@ -161,7 +149,6 @@ RULES: Final = (
         rationale="Everybody who may read pods, and every log of the API server, would have them.",
         fix="mount a Secret as a file, or use valueFrom.secretKeyRef",
         judge=each_container(_literal_credentials),
-        same_as={"cis": "5.4.1"},
     ),
 )
 """Rules on access."""

@@ -326,7 +326,7 @@ RULES: Final = (
         id="project-role",
         severity="critical",
         title="Nobody is given a role over a whole project that covers more than a task",
-        rationale="Basic roles and service administrators reach every bucket, key and cluster of the project.",
+        rationale="Basic roles and administrators of services reach every bucket, key and cluster of it.",
         fix="give a narrower role, on the resource that it is needed for",
         judge=_gcp_roles,
         types=_GCP_IAM_TYPES,
@@ -355,10 +355,8 @@ RULES: Final = (
         id="workload-identity",
         severity="high",
         title="Pods have identities of their own",
-        rationale="Otherwise every pod of a node has the node's rights: the project's default ones.",
-        fix=(
-            "set workloadPool on the cluster; on node pools mode GKE_METADATA and a service account of their own"
-        ),
+        rationale="Otherwise every pod of a node has the node's rights.",
+        fix=("set workloadPool on the cluster; on node pools mode GKE_METADATA and an account of their own"),
         judge=_workload_identity,
         types=frozenset({"gcp:container/cluster:Cluster", "gcp:container/nodePool:NodePool"}),
     ),

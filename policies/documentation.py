@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from policies import levels
 from policies.catalogue import ALL, RULES, STACK_RULES, SUBJECTS
-from policies.rule import PUBLIC_SETS, AnyRule
+from policies.public_sets import PUBLIC_SETS, SAME_AS
+from policies.rule import AnyRule
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
 
@@ -69,7 +70,9 @@ those only afterwards, so it is not used here.
 
 
 def _entry(rule: AnyRule) -> str:
-    same_as = "; ".join(f"{PUBLIC_SETS[name]}: {ids}" for name, ids in rule.same_as.items())
+    same_as = "; ".join(
+        f"{PUBLIC_SETS[name]}: {', '.join(ids)}" for name, ids in SAME_AS.get(rule.id, {}).items()
+    )
     lines = [
         f"### {rule.id}",
         "",

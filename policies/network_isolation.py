@@ -9,7 +9,7 @@ from typing import Final, Literal
 from policies import pod_security_standards as pss
 from policies.kubernetes import KubernetesObject, pods_of, selects_everything
 from policies.resource import Resource
-from policies.rule import Rule
+from policies.rule import Option, Rule
 from policies.values import MIN_PREFIX, UNKNOWN, child, elements, is_wide, known_text, label, network, show
 
 Properties = Mapping[str, object]
@@ -18,6 +18,7 @@ Direction = Literal["ingress", "egress"]
 _PEERS: Final[Mapping[Direction, str]] = {"ingress": "from", "egress": "to"}
 _METADATA_ADDRESSES: Final = (ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254"))
 """Where AWS, Google Cloud and others hand the node's credentials to whoever asks."""
+_METADATA_RULE: Final = "network-policy-metadata-service"
 _SYSTEM_NAMESPACES: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 _OTHER_POLICY_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "cilium.io": frozenset({"CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"}),
@@ -149,10 +150,13 @@ def _metadata_service(resource: Resource) -> list[str]:
             holes = [network(item) for _, item in elements(excepted) if item is not UNKNOWN]
             if any(item is UNKNOWN for _, item in elements(excepted)):
                 continue
+            alone = block.num_addresses == 1 and resource.option(_METADATA_RULE, "workloadIdentity") is True
             found += [
                 f"{path}: {show(cidr)}, which includes {address}"
                 for address in _METADATA_ADDRESSES
-                if address in block and not any(hole is not None and address in hole for hole in holes)
+                if address in block
+                and not alone
+                and not any(hole is not None and address in hole for hole in holes)
             ]
     return found
 
@@ -350,7 +354,6 @@ RULES: Final = (
         ),
         fix="write podSelector: {}, policyTypes: [Ingress, Egress] and no ingress or egress rules",
         judge=_default_deny,
-        same_as={"cis": "5.3.2", "kyverno": "add-networkpolicy", "checkov": "CKV2_K8S_6"},
     ),
     Rule(
         id="network-policy-peers",
@@ -359,7 +362,6 @@ RULES: Final = (
         rationale="A rule without peers, or with a selector that every namespace meets, lets any tenant in.",
         fix="select namespaces by a label, such as purpose: trusted or kubernetes.io/metadata.name",
         judge=_open_peers,
-        same_as={"cis": "5.3.2"},
     ),
     Rule(
         id="network-policy-cidr",
@@ -370,12 +372,20 @@ RULES: Final = (
         judge=_wide_blocks,
     ),
     Rule(
-        id="network-policy-metadata-service",
+        id=_METADATA_RULE,
         severity="critical",
         title="No egress to the cloud's metadata service",
         rationale="It hands the node's credentials to every pod that reaches it.",
         fix="leave 169.254.169.254/32 and fd00:ec2::254/128 out, with `except` if the range is wider",
         judge=_metadata_service,
+        options={
+            "workloadIdentity": Option(
+                {"type": "boolean"},
+                False,
+                "true: the metadata server gives pods identities of their own (GKE with GKE_METADATA), so egress "
+                "to its address alone is allowed.",
+            )
+        },
     ),
     Rule(
         id="network-policy-ports",
@@ -402,13 +412,6 @@ RULES: Final = (
         ),
         fix="remove hostNetwork",
         judge=pss.judged(pss.host_network),
-        same_as={
-            "pss": "Baseline: Host Namespaces",
-            "cis": "5.2.5",
-            "gatekeeper": "K8sPSPHostNetworkingPorts",
-            "kyverno": "disallow-host-namespaces",
-            "checkov": "CKV_K8S_19",
-        },
     ),
     Rule(
         id="container-host-port",
@@ -420,13 +423,6 @@ RULES: Final = (
         ),
         fix="remove hostPort and use a Service",
         judge=pss.judged(pss.host_ports),
-        same_as={
-            "pss": "Baseline: Host Ports",
-            "cis": "5.2.13",
-            "gatekeeper": "K8sPSPHostNetworkingPorts",
-            "kyverno": "disallow-host-ports",
-            "checkov": "CKV_K8S_26",
-        },
     ),
     Rule(
         id="service-node-port",
@@ -435,7 +431,6 @@ RULES: Final = (
         rationale="It opens a port on every node, past the gateway's authentication and limits.",
         fix="use type ClusterIP behind the gateway",
         judge=_node_ports,
-        same_as={"gatekeeper": "K8sBlockNodePort", "kyverno": "restrict-nodeport"},
     ),
     Rule(
         id="service-external-ips",
@@ -444,7 +439,6 @@ RULES: Final = (
         rationale="It captures the traffic of the whole cluster to those addresses (CVE-2020-8554).",
         fix="remove externalIPs",
         judge=_external_ips,
-        same_as={"gatekeeper": "K8sExternalIPs", "kyverno": "restrict-external-ips"},
     ),
     Rule(
         id="service-load-balancer-internal",
@@ -456,7 +450,6 @@ RULES: Final = (
             "public with loadBalancerSourceRanges of at least /8 (IPv4) or /16 (IPv6)"
         ),
         judge=_public_load_balancer,
-        same_as={"gatekeeper": "K8sBlockLoadBalancer", "kyverno": "no-loadbalancer-service"},
     ),
     Rule(
         id="service-endpoints",
@@ -467,7 +460,6 @@ RULES: Final = (
         ),
         fix="give the Service a selector",
         judge=_endpoints,
-        same_as={"gatekeeper": "K8sBlockEndpointEditDefaultRole"},
     ),
     Rule(
         id="ingress-tls",
@@ -476,7 +468,6 @@ RULES: Final = (
         rationale="Screenshots and API keys would travel in the clear.",
         fix="give every host a tls entry; Gateway listeners: protocol HTTPS",
         judge=_tls,
-        same_as={"gatekeeper": "K8sHttpsOnly", "kyverno": "require-ingress-https"},
     ),
     Rule(
         id="ingress-hosts",
@@ -485,7 +476,6 @@ RULES: Final = (
         rationale="A wildcard or missing host takes the traffic of names that belong to others.",
         fix="name each host in full and have no default backend",
         judge=_hosts,
-        same_as={"gatekeeper": "K8sBlockWildcardIngress", "kyverno": "restrict-ingress-wildcard"},
     ),
     Rule(
         id="gateway-routes",
@@ -502,7 +492,6 @@ RULES: Final = (
         rationale="default and kube-* have no default-deny, no quota and no pod security.",
         fix="set metadata.namespace to a tenant's namespace",
         judge=_namespace,
-        same_as={"cis": "5.7.4", "kyverno": "disallow-default-namespace", "checkov": "CKV_K8S_21"},
     ),
 )
 """Rules on network isolation."""

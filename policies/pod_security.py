@@ -88,7 +88,6 @@ RULES: Final = (
                 "Version of the standard that pods are judged by.",
             ),
         },
-        same_as={"cis": "5.2.1", "kyverno": "add-psa-labels"},
     ),
     Rule(
         id="pod-shape",
@@ -105,13 +104,6 @@ RULES: Final = (
         rationale="Root in a container is root on the node after any escape.",
         fix="set runAsNonRoot: true on the pod or the container, and no runAsUser: 0",
         judge=pss.judged(pss.run_as_non_root),
-        same_as={
-            "pss": "Restricted: Running as Non-root",
-            "cis": "5.2.7",
-            "gatekeeper": "K8sPSPAllowedUsers",
-            "kyverno": "require-run-as-nonroot",
-            "checkov": "CKV_K8S_23",
-        },
     ),
     Rule(
         id="container-privilege-escalation",
@@ -120,13 +112,6 @@ RULES: Final = (
         rationale="A set-uid binary in the image would make root out of a user.",
         fix="set allowPrivilegeEscalation: false",
         judge=pss.judged(pss.privilege_escalation),
-        same_as={
-            "pss": "Restricted: Privilege Escalation",
-            "cis": "5.2.6",
-            "gatekeeper": "K8sPSPAllowPrivilegeEscalationContainer",
-            "kyverno": "disallow-privilege-escalation",
-            "checkov": "CKV_K8S_20",
-        },
     ),
     Rule(
         id="container-privileged",
@@ -135,13 +120,6 @@ RULES: Final = (
         rationale="It sees every device and every other container of the node.",
         fix="remove privileged",
         judge=pss.judged(pss.privileged),
-        same_as={
-            "pss": "Baseline: Privileged Containers",
-            "cis": "5.2.2",
-            "gatekeeper": "K8sPSPPrivilegedContainer",
-            "kyverno": "disallow-privileged-containers",
-            "checkov": "CKV_K8S_16",
-        },
     ),
     Rule(
         id="container-capabilities",
@@ -150,13 +128,6 @@ RULES: Final = (
         rationale="The default set allows raw sockets (spoofed traffic within the cluster) and more.",
         fix="set capabilities.drop: [ALL] and add at most NET_BIND_SERVICE",
         judge=pss.judged(pss.capabilities),
-        same_as={
-            "pss": "Restricted: Capabilities",
-            "cis": "5.2.8, 5.2.9, 5.2.10",
-            "gatekeeper": "K8sPSPCapabilities",
-            "kyverno": "disallow-capabilities-strict",
-            "checkov": "CKV_K8S_25, CKV_K8S_28, CKV_K8S_37",
-        },
     ),
     Rule(
         id="container-read-only-root",
@@ -168,11 +139,6 @@ RULES: Final = (
         ),
         fix="set readOnlyRootFilesystem: true and mount emptyDirs where something is written",
         judge=each_container(_read_only_root),
-        same_as={
-            "gatekeeper": "K8sPSPReadOnlyRootFilesystem",
-            "kyverno": "require-ro-rootfs",
-            "checkov": "CKV_K8S_22",
-        },
     ),
     Rule(
         id="container-seccomp",
@@ -181,13 +147,6 @@ RULES: Final = (
         rationale="Unconfined, a container reaches kernel calls that it never needs and exploits do.",
         fix="set seccompProfile.type: RuntimeDefault on the pod or the container",
         judge=pss.judged(pss.seccomp),
-        same_as={
-            "pss": "Restricted: Seccomp",
-            "cis": "5.7.2",
-            "gatekeeper": "K8sPSPSeccomp",
-            "kyverno": "restrict-seccomp-strict",
-            "checkov": "CKV_K8S_31",
-        },
     ),
     Rule(
         id="pod-host-namespaces",
@@ -196,13 +155,6 @@ RULES: Final = (
         rationale="It could read other tenants' memory and signal the node's processes.",
         fix="remove hostPID and hostIPC",
         judge=pss.judged(pss.host_namespaces),
-        same_as={
-            "pss": "Baseline: Host Namespaces",
-            "cis": "5.2.3, 5.2.4",
-            "gatekeeper": "K8sPSPHostNamespace",
-            "kyverno": "disallow-host-namespaces",
-            "checkov": "CKV_K8S_17, CKV_K8S_18",
-        },
     ),
     Rule(
         id="pod-host-path",
@@ -211,13 +163,6 @@ RULES: Final = (
         rationale="The kubelet's credentials and every other pod's volumes lie there.",
         fix="use a PersistentVolumeClaim or an emptyDir",
         judge=_host_paths,
-        same_as={
-            "pss": "Baseline: HostPath Volumes",
-            "cis": "5.2.12",
-            "gatekeeper": "K8sPSPHostFilesystem",
-            "kyverno": "disallow-host-path",
-            "checkov": "CKV_K8S_27",
-        },
     ),
     Rule(
         id="pod-volume-types",
@@ -229,11 +174,6 @@ RULES: Final = (
             "projected or secret"
         ),
         judge=pss.judged(pss.volume_types),
-        same_as={
-            "pss": "Restricted: Volume Types",
-            "gatekeeper": "K8sPSPVolumeTypes",
-            "kyverno": "restrict-volume-types",
-        },
     ),
     Rule(
         id="pod-sysctls",
@@ -242,11 +182,6 @@ RULES: Final = (
         rationale="The kernel is every tenant's.",
         fix="use the safe sysctls of the Pod Security Standards only",
         judge=pss.judged(pss.sysctls),
-        same_as={
-            "pss": "Baseline: Sysctls",
-            "gatekeeper": "K8sPSPForbiddenSysctls",
-            "kyverno": "restrict-sysctls",
-        },
     ),
     Rule(
         id="pod-app-armor",
@@ -255,11 +190,6 @@ RULES: Final = (
         rationale="Unconfined, a broken container can mount and trace what it likes.",
         fix="remove the profile, or use RuntimeDefault",
         judge=pss.judged(pss.app_armor),
-        same_as={
-            "pss": "Baseline: AppArmor",
-            "gatekeeper": "K8sPSPAppArmor",
-            "kyverno": "restrict-apparmor-profiles",
-        },
     ),
     Rule(
         id="pod-selinux",
@@ -268,7 +198,6 @@ RULES: Final = (
         rationale="A label for daemons undoes the separation of containers.",
         fix="remove user, role and type, or use container_t",
         judge=pss.judged(pss.selinux),
-        same_as={"pss": "Baseline: SELinux", "gatekeeper": "K8sPSPSELinuxV2", "kyverno": "disallow-selinux"},
     ),
     Rule(
         id="container-proc-mount",
@@ -277,11 +206,6 @@ RULES: Final = (
         rationale="It shows and changes what belongs to the node.",
         fix="remove procMount",
         judge=pss.judged(pss.proc_mount),
-        same_as={
-            "pss": "Baseline: /proc Mount Type",
-            "gatekeeper": "K8sPSPProcMount",
-            "kyverno": "disallow-proc-mount",
-        },
     ),
     Rule(
         id="pod-host-process",
@@ -290,7 +214,6 @@ RULES: Final = (
         rationale="It is an administrator there.",
         fix="remove windowsOptions.hostProcess",
         judge=pss.judged(pss.host_process),
-        same_as={"pss": "Baseline: HostProcess", "kyverno": "disallow-host-process"},
     ),
     Rule(
         id="container-probe-host",
@@ -299,7 +222,6 @@ RULES: Final = (
         rationale="The kubelet would send requests from the node to wherever a tenant says.",
         fix="remove host",
         judge=pss.judged(pss.probe_hosts),
-        same_as={"pss": "Baseline: Host Probes / Lifecycle Hooks"},
     ),
     Rule(
         id="pod-service-account-token",
@@ -308,12 +230,6 @@ RULES: Final = (
         rationale="A break-in into the server would be one into the cluster's API.",
         fix="set automountServiceAccountToken: false; who needs a token projects one with an expiry",
         judge=_service_account_token,
-        same_as={
-            "cis": "5.1.6",
-            "gatekeeper": "K8sPSPAutomountServiceAccountTokenPod",
-            "kyverno": "restrict-automount-sa-token",
-            "checkov": "CKV_K8S_38",
-        },
     ),
 )
 """Rules on pod security."""

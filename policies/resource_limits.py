@@ -131,11 +131,6 @@ RULES: Final = (
         ),
         fix="set resources.requests.cpu, such as 500m",
         judge=each_container(_stated("requests", "cpu")),
-        same_as={
-            "gatekeeper": "K8sContainerRequests",
-            "kyverno": "require-requests-limits",
-            "checkov": "CKV_K8S_10",
-        },
     ),
     Rule(
         id="container-memory-request",
@@ -144,11 +139,6 @@ RULES: Final = (
         rationale="A pod without request is the first to be killed when the node runs short.",
         fix="set resources.requests.memory, such as 512Mi",
         judge=each_container(_stated("requests", "memory")),
-        same_as={
-            "gatekeeper": "K8sContainerRequests",
-            "kyverno": "require-requests-limits",
-            "checkov": "CKV_K8S_12",
-        },
     ),
     Rule(
         id="container-cpu-limit",
@@ -157,7 +147,6 @@ RULES: Final = (
         rationale="Without one, one tenant's burst becomes every other tenant's latency.",
         fix="set resources.limits.cpu, at least the request",
         judge=each_container(_stated("limits", "cpu")),
-        same_as={"gatekeeper": "K8sContainerLimits", "checkov": "CKV_K8S_11"},
     ),
     Rule(
         id="container-memory-limit",
@@ -166,11 +155,6 @@ RULES: Final = (
         rationale="Without one, a leak takes the node down with everything on it.",
         fix="set resources.limits.memory, at least the request",
         judge=each_container(_stated("limits", "memory")),
-        same_as={
-            "gatekeeper": "K8sContainerLimits",
-            "kyverno": "require-requests-limits",
-            "checkov": "CKV_K8S_13",
-        },
     ),
     Rule(
         id="container-ephemeral-storage-limit",
@@ -179,7 +163,6 @@ RULES: Final = (
         rationale="Logs and scratch files of one pod fill the node's disk, and the kubelet evicts everybody.",
         fix="set resources.limits.ephemeral-storage, such as 1Gi",
         judge=each_container(_stated("limits", "ephemeral-storage")),
-        same_as={"gatekeeper": "K8sContainerEphemeralStorageLimit"},
     ),
     Rule(
         id="serving-memory-guaranteed",
@@ -190,7 +173,6 @@ RULES: Final = (
         ),
         fix="set resources.requests.memory to the limit",
         judge=each_container(_memory_guaranteed),
-        same_as={"gatekeeper": "K8sContainerRatios", "kyverno": "memory-requests-equal-limits"},
     ),
     Rule(
         id="accelerator-request-equals-limit",
@@ -221,7 +203,6 @@ RULES: Final = (
         rationale="Without one it grows to the node's whole disk or, in memory, to the pod's whole memory.",
         fix="set emptyDir.sizeLimit, such as 1Gi",
         judge=each_pod(_empty_dir_sizes),
-        same_as={"kyverno": "require-emptydir-requests-and-limits"},
     ),
     Rule(
         id="memory-volume-fits",

@@ -10,24 +10,6 @@ from policies.resource import Judge, Options, Resource
 from policies.values import child
 
 Severity = Literal["medium", "high", "critical"]
-PublicSet = Literal[
-    "pss", "cis", "cis-eks", "cis-gke", "gatekeeper", "kyverno", "checkov", "trivy", "trivy-aws", "trivy-gcp"
-]
-
-PUBLIC_SETS: Final[Mapping[PublicSet, str]] = {
-    "pss": "Pod Security Standards",
-    "cis": "CIS Kubernetes Benchmark",
-    "cis-eks": "CIS Amazon EKS Benchmark",
-    "cis-gke": "CIS Google Kubernetes Engine Benchmark",
-    "gatekeeper": "gatekeeper-library",
-    "kyverno": "Kyverno policies",
-    "checkov": "Checkov",
-    "trivy": "Trivy (Kubernetes)",
-    "trivy-aws": "Trivy (AWS)",
-    "trivy-gcp": "Trivy (Google Cloud)",
-}
-"""The public sets of controls that rules are compared with, and their names."""
-
 KUBERNETES: Final = "kubernetes:*"
 """Stands for every type of resource of the Kubernetes provider."""
 
@@ -56,8 +38,6 @@ class Rule:
     fix: str
     """What to write instead."""
     judge: Judge
-    same_as: Mapping[PublicSet, str] = field(default_factory=dict)
-    """Ids of the same control in public sets."""
     types: frozenset[str] | None = None
     """Types of resources that it judges, KUBERNETES for all of its; None: those alone."""
     options: Mapping[str, Option] = field(default_factory=dict)
@@ -121,7 +101,6 @@ class StackRule:
     rationale: str
     fix: str
     judge: StackJudge
-    same_as: Mapping[PublicSet, str] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
 
     def violations(self, stack: Stack) -> list[StackViolation]:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -310,7 +310,7 @@ def serve(pack: Pack) -> None:
         ],
     )
     analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(pack), server)
-    port = cast(int, server.add_insecure_port("127.0.0.1:0"))
+    port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     # The engine reads the port from the first line.
     sys.stdout.write(f"{port}\n")

@@ -115,11 +115,6 @@ RULES: Final = (
         ),
         fix="name it <registry>/<name>@sha256:<64 hexadecimal digits>",
         judge=each_container(_digests),
-        same_as={
-            "gatekeeper": "K8sImageDigests",
-            "kyverno": "require-image-checksum",
-            "checkov": "CKV_K8S_43",
-        },
     ),
     Rule(
         id="image-tag",
@@ -128,11 +123,6 @@ RULES: Final = (
         rationale="It changes without anybody changing anything, and cannot be rolled back.",
         fix="pin a version and its digest",
         judge=each_container(_tags),
-        same_as={
-            "gatekeeper": "K8sDisallowedTags",
-            "kyverno": "disallow-latest-tag",
-            "checkov": "CKV_K8S_14",
-        },
     ),
     Rule(
         id="image-registry",
@@ -144,7 +134,6 @@ RULES: Final = (
         ),
         fix="begin the reference with the registry's host",
         judge=each_container(_registries),
-        same_as={"gatekeeper": "K8sAllowedRepos", "kyverno": "restrict-image-registries"},
     ),
     Rule(
         id="engine-flags",

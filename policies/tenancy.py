@@ -222,7 +222,6 @@ STACK_RULES: Final = (
         ),
         fix="add a NetworkPolicy default-deny: podSelector: {}, policyTypes: [Ingress, Egress]",
         judge=_each_namespace(_default_deny),
-        same_as={"cis": "5.3.2", "kyverno": "add-networkpolicy", "checkov": "CKV2_K8S_6"},
     ),
     StackRule(
         id="namespace-quota",
@@ -231,7 +230,6 @@ STACK_RULES: Final = (
         rationale="Without it one tenant can take the whole cluster, and with it every accelerator.",
         fix="add a ResourceQuota without scopes that bounds them",
         judge=_each_namespace(_quota),
-        same_as={"kyverno": "add-ns-quota"},
     ),
     StackRule(
         id="namespace-limit-range",
@@ -240,7 +238,6 @@ STACK_RULES: Final = (
         rationale="Pods that no Pulumi program has made are held to limits too.",
         fix="add a LimitRange of type Container with default and max for cpu and memory",
         judge=_each_namespace(_limit_range),
-        same_as={"kyverno": "add-ns-quota"},
     ),
     StackRule(
         id="serving-disruption-budget",
@@ -249,7 +246,6 @@ STACK_RULES: Final = (
         rationale="Without one, draining nodes takes all replicas at once.",
         fix="add a PodDisruptionBudget that selects its pods",
         judge=_each_namespace(_undisrupted),
-        same_as={"kyverno": "require-pdb"},
     ),
     StackRule(
         id="disruption-budget-below-replicas",
@@ -258,7 +254,6 @@ STACK_RULES: Final = (
         rationale="Otherwise no node that runs one of them can ever be drained.",
         fix="set maxUnavailable: 1, or minAvailable below the number of replicas",
         judge=_each_namespace(_blocking_budgets),
-        same_as={"gatekeeper": "K8sPodDisruptionBudget", "kyverno": "pdb-minavailable"},
     ),
 )
 """Rules on a stack."""

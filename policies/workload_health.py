@@ -93,11 +93,6 @@ RULES: Final = (
         ),
         fix="set readinessProbe and livenessProbe, and startupProbe where a model is loaded",
         judge=each_container(_probes),
-        same_as={
-            "gatekeeper": "K8sRequiredProbes",
-            "kyverno": "require-pod-probes",
-            "checkov": "CKV_K8S_8, CKV_K8S_9",
-        },
     ),
     Rule(
         id="workload-termination-grace",
@@ -114,7 +109,6 @@ RULES: Final = (
         rationale="A budget of zero blocks every node upgrade until somebody deletes it in a hurry.",
         fix="set maxUnavailable to at least 1",
         judge=_budgets,
-        same_as={"gatekeeper": "K8sPodDisruptionBudget", "kyverno": "pdb-maxunavailable"},
     ),
 )
 """Rules on health."""

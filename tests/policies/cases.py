@@ -109,6 +109,20 @@ CASES: Final[tuple[Case, ...]] = (
         ({f"{OUT} to 0 ipBlock cidr": "fd00:ec2::/32"}, "fd00:ec2::254"),
     ),
     *_passed("network-policy-metadata-service", "network-policy", {}),
+    Case(
+        "network-policy-metadata-service",
+        "network-policy",
+        {f"{OUT} to 0 ipBlock cidr": "169.254.169.254/32"},
+        None,
+        options={"network-policy-metadata-service": {"workloadIdentity": True}},
+    ),
+    Case(
+        "network-policy-metadata-service",
+        "network-policy",
+        {f"{OUT} to 1 ipBlock except": DELETE},
+        "169.254.169.254",
+        options={"network-policy-metadata-service": {"workloadIdentity": True}},
+    ),
     *_refused(
         "network-policy-ports",
         "network-policy",

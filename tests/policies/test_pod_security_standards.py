@@ -1,13 +1,12 @@
 """The Pod Security Standards, judged on the Kubernetes project's own test data.
 
-Source: module k8s.io/pod-security-admission, folder test/testdata/{baseline,restricted}/v1.*/{pass,fail}, at the
-version that the toolchain builds Kubernetes from.
+Source: module k8s.io/pod-security-admission, folder test/testdata/{baseline,restricted}/v1.*/{pass,fail}, at
+the version that the toolchain builds Kubernetes from.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -21,13 +20,14 @@ import pytest
 import yaml
 
 from policies.catalogue import RULES
+from policies.public_sets import SAME_AS
 from policies.resource import Resource
 from tests.policies.engine import Verdict, analyze
-from toolchain import golang, paths
+from tests.policies.public_sets import pod_security_module
 from toolchain.errors import ToolchainError
 
 MODULE: Final = "k8s.io/pod-security-admission"
-STANDARD_RULES: Final = {rule.id: rule for rule in RULES if "pss" in rule.same_as}
+STANDARD_RULES: Final = {rule.id: rule for rule in RULES if "pss" in SAME_AS.get(rule.id, {})}
 _CHECKS: Final = {
     "allowprivilegeescalation": {"container-privilege-escalation"},
     "apparmorprofile": {"pod-app-armor"},
@@ -81,20 +81,9 @@ class Sample:
 @cache
 def _folder() -> Path:
     try:
-        done = subprocess.run(
-            [golang.go(), "mod", "download", "-json", MODULE],
-            cwd=paths.GO_MODULE,
-            env={**os.environ, **golang.environment()},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-    except ToolchainError as error:
-        pytest.skip(f"Go cannot be had here: {error}")
-    if done.returncode:
-        pytest.skip(f"module {MODULE} cannot be had here: {(done.stderr or done.stdout).strip()[-300:]}")
-    return Path(json.loads(done.stdout)["Dir"]) / "test" / "testdata"
+        return pod_security_module() / "test" / "testdata"
+    except (ToolchainError, subprocess.SubprocessError) as error:
+        pytest.skip(f"module {MODULE} cannot be had here: {error}")
 
 
 @cache
