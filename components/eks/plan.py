@@ -66,6 +66,7 @@ def plan_eks(settings: EksCluster, *, protect: bool) -> tuple[EksPlan | None, li
     problems = [
         *_place_problems(settings),
         *_role_problems(settings),
+        *_tag_problems(settings),
         *_version_problems(settings),
         *range_problems(settings.network, settings.api),
     ]
@@ -124,6 +125,12 @@ def _place_problems(settings: EksCluster) -> Iterator[Problem]:
             )
     if len(set(network.zone_ids.values())) != len(network.zone_ids):
         yield Problem("network.zoneIds", "two zones have the same id; correct them")
+
+
+def _tag_problems(settings: EksCluster) -> Iterator[Problem]:
+    for key in settings.tags:
+        if key.lower().startswith("aws:") or key == "Name":
+            yield Problem(f"tags.{key}", "set by AWS or the platform; choose another key")
 
 
 def _role_problems(settings: EksCluster) -> Iterator[Problem]:

@@ -227,9 +227,10 @@ class EksCluster(FrozenModel):
     """Further pools."""
     file_system: EksFileSystem = Field(default_factory=EksFileSystem)
     """Shared storage for models."""
-    tags: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")], str] = Field(
-        default_factory=dict
-    )
+    tags: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")],
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")],
+    ] = Field(default_factory=dict)
     """Tags of everything in the account, e.g. for cost allocation."""
 
     @property

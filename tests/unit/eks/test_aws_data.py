@@ -6,11 +6,15 @@ import gzip
 import json
 import re
 from importlib import resources
+from ipaddress import IPv4Network
 from typing import Any, get_args
 
+import boto3  # type: ignore[import-untyped]
+import moto
 import pytest
 
 from components.accelerators.machine_types import MACHINE_TYPES
+from components.eks.cidr import plan_subnets
 from components.eks.cluster import LOG_TYPES
 from components.eks.offerings import FILE, load_offerings
 from components.eks.offerings.generate import generate
@@ -69,6 +73,19 @@ def test_fabric_adapters_fit_one_on_each_network_card(name: str) -> None:
     assert [card["NetworkCardIndex"] for card in cards] == list(range(len(cards)))
     assert "efa" in cards[0]["InterfaceTypes"]
     assert all("efa-only" in card["InterfaceTypes"] for card in cards[1:])
+
+
+@pytest.mark.parametrize("cidr", ["10.40.0.0/16", "10.40.96.0/20"])
+def test_ec2_as_moto_knows_it_takes_the_subnets(cidr: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "testing")
+    zones = [f"us-east-1{letter}" for letter in "abcdef"]
+    with moto.mock_aws():
+        ec2 = boto3.client("ec2", region_name="us-east-1")
+        vpc = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+        for zone in plan_subnets(IPv4Network(cidr), zones, public=True):
+            for subnet in zone.all():
+                ec2.create_subnet(VpcId=vpc, CidrBlock=str(subnet), AvailabilityZone=zone.zone)
 
 
 def test_names_of_groups_fit_the_api() -> None:

@@ -87,6 +87,7 @@ OTHER = "arn:aws:iam::444455556666:role/platform-deploy"
         ({"adminRoleArns": [DEPLOYER, DEPLOYER]}, "adminRoleArns[1]", "listed twice; remove one"),
         ({"adminRoleArns": [ADMINISTRATOR, OTHER]}, "adminRoleArns[1]", "not of accountId 111122223333"),
         ({"addons.kubeProxy": "v1.35.3-eksbuild.21"}, "addons.kubeProxy", "same minor version; change one"),
+        ({"tags": {"aws:owner": "me"}}, "tags.aws:owner", "choose another key"),
         ({"logRetentionDays": 180}, "logRetentionDays", "outlast half a year; write 365 or more"),
         ({"network.zones[2]": "us-east-2c"}, "network.zones[2]", "not of region us-east-1"),
         ({"network.zones[2]": "us-east-1a"}, "network.zones[2]", "listed twice; remove one"),
