@@ -223,7 +223,11 @@ class Network(pulumi.ComponentResource):
                     "WriteFlowLogs",
                     ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
                     (log_group, f"{log_group}:log-stream:*"),
-                )
+                ),
+                # Finding a group knows no single one.
+                Statement(
+                    "FindLogGroup", ("logs:DescribeLogGroups",), (arn(account, "logs", "log-group:*"),)
+                ),
             ),
             opts=self._child,
         )
@@ -280,7 +284,7 @@ class Network(pulumi.ComponentResource):
     def _group(self, name: str, description: str, **tags: str) -> pulumi.Output[str]:
         group = aws.ec2.SecurityGroup(
             f"{self._name}-{name}",
-            name=f"{self._cluster}-{name}",
+            # Named by Pulumi: a group that must be replaced is then made before the old one goes.
             description=f"{description} of cluster {self._cluster}",
             vpc_id=self.vpc_id,
             revoke_rules_on_delete=True,
