@@ -11,6 +11,8 @@ from policies import (
     cloud_data,
     cloud_network,
     cloud_operations,
+    etcd,
+    mesh,
     network_isolation,
     pod_security,
     preview,
@@ -22,7 +24,7 @@ from policies import (
 from policies.rule import AnyRule, Rule, StackRule
 
 SUBJECTS: Final[dict[str, tuple[AnyRule, ...]]] = {
-    "Network isolation": network_isolation.RULES,
+    "Network isolation": (*network_isolation.RULES, *mesh.RULES),
     "Resource limits": (*resource_limits.RULES, *ceilings.RULES),
     "Pod security": pod_security.RULES,
     "Supply chain": supply_chain.RULES,
@@ -32,12 +34,15 @@ SUBJECTS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "Data in the cloud": cloud_data.RULES,
     "Access in the cloud": cloud_access.RULES,
     "Operation in the cloud": cloud_operations.RULES,
+    "etcd": etcd.RULES,
     "Previews": preview.RULES,
     "The stack as a whole": (
         *tenancy.STACK_RULES,
         *cloud_network.STACK_RULES,
         *cloud_data.STACK_RULES,
         *ceilings.STACK_RULES,
+        *workload_health.STACK_RULES,
+        *etcd.STACK_RULES,
     ),
 }
 """Rules by subject."""

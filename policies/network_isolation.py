@@ -382,8 +382,8 @@ RULES: Final = (
             "workloadIdentity": Option(
                 {"type": "boolean"},
                 False,
-                "true: the metadata server gives pods identities of their own (GKE with GKE_METADATA), so egress "
-                "to its address alone is allowed.",
+                "true: the metadata server gives pods identities of their own (GKE with GKE_METADATA), so "
+                "egress to its address alone is allowed.",
             )
         },
     ),

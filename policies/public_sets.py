@@ -237,6 +237,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
     "workload-probes": _same(
         gatekeeper="K8sRequiredProbes", kyverno="require-pod-probes", checkov="CKV_K8S_8 CKV_K8S_9"
     ),
+    "workload-spread": _same(kyverno="spread-pods"),
     "disruption-budget-drains": _same(gatekeeper="K8sPodDisruptionBudget", kyverno="pdb-maxunavailable"),
     # Access
     "rbac-wildcard": _same(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final
 
 from policies.kubernetes import Container
 from policies.resource import Resource, each_container
-from policies.rule import Rule
+from policies.rule import Option, Rule
 from policies.values import UNKNOWN, child, elements
 
+_REGISTRY_RULE: Final = "image-registry"
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 """A digest as registries write it."""
 _REFUSED_FLAGS: Final[Mapping[str, str]] = {
@@ -30,6 +32,8 @@ class Image:
     """The parts of an image reference; empty where they are missing."""
 
     registry: str
+    name: str
+    """Registry and path, without tag and digest."""
     tag: str
     digest: str
 
@@ -40,7 +44,9 @@ def image(reference: str) -> Image:
     head, slash, tail = rest.partition("/")
     is_host = bool(slash) and ("." in head or ":" in head or head == "localhost")
     name = tail if is_host else rest
-    return Image(head if is_host else "", name.rpartition(":")[2] if ":" in name else "", digest)
+    path, colon, tag = name.rpartition(":")
+    path = path if colon else name
+    return Image(head if is_host else "", f"{head}/{path}" if is_host else path, tag if colon else "", digest)
 
 
 def _images(container: Container) -> Iterator[tuple[str, Image | None]]:
@@ -72,12 +78,18 @@ def _tags(container: Container) -> list[str]:
     return found
 
 
-def _registries(container: Container) -> list[str]:
-    return [
-        f"{path}: names no registry"
-        for path, image in _images(container)
-        if image is not None and not image.registry
+def _registries(resource: Resource) -> list[str]:
+    allowed = [
+        item for _, item in elements(resource.option(_REGISTRY_RULE, "allowed")) if isinstance(item, str)
     ]
+    found: list[str] = []
+    for container in resource.containers:
+        for path, parts in _images(container):
+            if parts is not None and not parts.registry:
+                found.append(f"{container}{path}: names no registry")
+            elif parts is not None and allowed and not any(fnmatchcase(parts.name, one) for one in allowed):
+                found.append(f"{container}{path}: is from no registry of this stack")
+    return found
 
 
 def _engine_flags(container: Container) -> list[str]:
@@ -125,7 +137,7 @@ RULES: Final = (
         judge=each_container(_tags),
     ),
     Rule(
-        id="image-registry",
+        id=_REGISTRY_RULE,
         severity="medium",
         title="Images name their registry",
         rationale=(
@@ -133,7 +145,15 @@ RULES: Final = (
             "the name."
         ),
         fix="begin the reference with the registry's host",
-        judge=each_container(_registries),
+        judge=_registries,
+        options={
+            "allowed": Option(
+                {"type": "array", "items": {"type": "string", "pattern": "[^*].*/.*"}},
+                [],
+                "Patterns of <registry>/<name>, such as *.dkr.ecr.us-east-1.amazonaws.com/autoglm/*; without "
+                "it any registry that is named.",
+            )
+        },
     ),
     Rule(
         id="engine-flags",

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from policies.kubernetes import Container, Pod
+from policies.kubernetes import Container, Pod, objects, pods_of
 from policies.resource import Resource, each_container, each_pod
-from policies.rule import Rule
+from policies.rule import Rule, Stack, StackRule, StackViolation
 from policies.values import UNKNOWN, child, elements, integer, quantity, show
 
 Properties = Mapping[str, object]
@@ -82,6 +82,47 @@ def _budgets(resource: Resource) -> list[str]:
     return found
 
 
+def _spread(resource: Resource) -> list[str]:
+    """Servers of which all replicas can be on one node."""
+    found: list[str] = []
+    for one in resource.of_kind("Deployment", "StatefulSet"):
+        replicas = child(one.body, "spec", "replicas")
+        if one.partial or replicas is None or (integer(replicas) or 0) < 2:
+            continue
+        for pod in pods_of(one):
+            stated = (
+                pod.spec.get("topologySpreadConstraints"),
+                child(pod.spec, "affinity", "podAntiAffinity"),
+            )
+            if pod.serving and not any(stated):
+                found.append(f"{pod}.topologySpreadConstraints: is missing")
+    return found
+
+
+def _scraped(stack: Stack) -> list[StackViolation]:
+    """Servers whose metrics nobody collects."""
+    selectors: list[Mapping[str, object]] = []
+    servers: list[tuple[str, str, object]] = []
+    for resource in stack.resources:
+        for one in objects(resource.token, resource.properties):
+            if one.group == "monitoring.coreos.com" and one.kind in ("PodMonitor", "ServiceMonitor"):
+                labels = child(one.body, "spec", "selector", "matchLabels")
+                selectors += [labels] if isinstance(labels, Mapping) else [{}]
+            elif not one.partial:
+                servers += [(resource.urn, str(one), pod.metadata) for pod in pods_of(one) if pod.serving]
+    found: list[StackViolation] = []
+    for urn, name, metadata in servers:
+        annotation = child(metadata, "annotations", "prometheus.io/scrape")
+        labels = child(metadata, "labels")
+        monitored = isinstance(labels, Mapping) and any(
+            all(labels.get(key) in (value, UNKNOWN) for key, value in selector.items())
+            for selector in selectors
+        )
+        if annotation not in ("true", UNKNOWN) and labels is not UNKNOWN and not monitored:
+            found.append(StackViolation(urn, f"{name}: nothing collects its metrics"))
+    return found
+
+
 RULES: Final = (
     Rule(
         id="workload-probes",
@@ -103,6 +144,14 @@ RULES: Final = (
         judge=each_pod(_grace),
     ),
     Rule(
+        id="workload-spread",
+        severity="medium",
+        title="Replicas of a server are on different nodes",
+        rationale="Otherwise one node takes all of them with it.",
+        fix="set topologySpreadConstraints or podAntiAffinity",
+        judge=_spread,
+    ),
+    Rule(
         id="disruption-budget-drains",
         severity="high",
         title="A disruption budget lets nodes be drained",
@@ -112,3 +161,15 @@ RULES: Final = (
     ),
 )
 """Rules on health."""
+
+STACK_RULES: Final = (
+    StackRule(
+        id="serving-scrape-target",
+        severity="medium",
+        title="The metrics of every server are collected",
+        rationale="Nobody is paged about a server that nobody looks at.",
+        fix='annotate its pods with prometheus.io/scrape: "true", or add a PodMonitor',
+        judge=_scraped,
+    ),
+)
+"""Rules on a stack as a whole."""

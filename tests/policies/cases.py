@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +48,12 @@ def _passed(rule: str, example: str | Resource, *edits: dict[str, Any]) -> list[
 _EVERY_NAMESPACE = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
 
 _APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+
+
+def _etcd(changes: dict[str, Any]) -> dict[str, Any]:
+    good = json.loads(GOOD["etcd-configuration"][1]["data"]["etcd.json"])
+    return {"data etcd.json": json.dumps({**good, **changes})}
+
 
 CASES: Final[tuple[Case, ...]] = (
     # Network isolation
@@ -486,6 +493,87 @@ CASES: Final[tuple[Case, ...]] = (
         ({f"{C} lifecycle preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}, "preStop.httpGet.host"),
     ),
     *_passed("container-probe-host", "deployment", {}),
+    # Mesh, etcd, spread, registries
+    *_refused(
+        "mesh-mutual-tls",
+        "peer-authentication",
+        ({"spec mtls mode": "PERMISSIVE"}, "spec.mtls.mode: is PERMISSIVE"),
+        ({"spec": {}}, "spec.mtls.mode: is missing"),
+        ({"spec portLevelMtls": {"8080": {"mode": "DISABLE"}}}, "portLevelMtls[8080].mode: is DISABLE"),
+    ),
+    *_passed("mesh-mutual-tls", "peer-authentication", {}),
+    Case(
+        "mesh-mutual-tls",
+        "peer-authentication",
+        {"spec portLevelMtls": {"8080": {"mode": "PERMISSIVE"}}},
+        None,
+        options={"mesh-mutual-tls": {"plainPorts": [8080.0]}},
+    ),
+    *_refused(
+        "etcd-tls",
+        "etcd-configuration",
+        (_etcd({"listen-client-urls": "http://0.0.0.0:2379"}), "listen-client-urls is not https"),
+        (_etcd({"peer-transport-security": {}}), "peer-transport-security.client-cert-auth is not true"),
+    ),
+    *_refused(
+        "etcd-tls",
+        "deployment",
+        (
+            {f"{C} command": ["etcd", "--listen-client-urls=http://0.0.0.0:2379"]},
+            "--listen-client-urls is not https",
+        ),
+        ({f"{C} command": ["/usr/local/bin/etcd"]}, "--client-cert-auth is not set"),
+        (
+            {f"{C} env 0": {"name": "ETCD_LISTEN_CLIENT_URLS", "value": "http://0.0.0.0:2379"}},
+            "--listen-client-urls is not https",
+        ),
+    ),
+    *_passed("etcd-tls", "etcd-configuration", {}),
+    *_passed(
+        "etcd-tls",
+        "deployment",
+        {},
+        {f"{C} command": ["/usr/local/bin/etcd", "--config-file=/run/etcd.json"]},
+        {
+            f"{C} command": [
+                "etcd",
+                "--listen-client-urls",
+                "https://0.0.0.0:2379,http://127.0.0.1:2379",
+                "--client-cert-auth",
+                "--peer-client-cert-auth=true",
+            ]
+        },
+    ),
+    *_refused(
+        "workload-spread",
+        "deployment",
+        ({f"{P} topologySpreadConstraints": DELETE}, "topologySpreadConstraints: is missing"),
+    ),
+    *_passed(
+        "workload-spread",
+        "deployment",
+        {},
+        {"spec replicas": 1.0, f"{P} topologySpreadConstraints": DELETE},
+        {
+            f"{P} topologySpreadConstraints": DELETE,
+            f"{P} affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}},
+        },
+    ),
+    *(
+        Case(
+            "image-registry",
+            "deployment",
+            {f"{C} image": f"{registry}/vllm:v1@{DIGEST}"},
+            path,
+            options={"image-registry": {"allowed": ["registry.example/*", "*.example.com/autoglm/*"]}},
+        )
+        for registry, path in (
+            ("registry.example:5000", "is from no registry"),
+            ("eu.example.com", "is from no registry"),
+            ("registry.example", None),
+            ("eu.example.com/autoglm", None),
+        )
+    ),
     # Ceilings
     Case(
         "workload-replicas",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, Final
 
 DELETE: Final = object()
@@ -80,6 +81,9 @@ def pod_spec() -> dict[str, Any]:
             "runAsUser": 65532.0,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "topologySpreadConstraints": [
+            {"maxSkew": 1.0, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
         "initContainers": [container("verify-weights")],
         "containers": [container()],
         "volumes": [
@@ -91,7 +95,8 @@ def pod_spec() -> dict[str, Any]:
 
 
 def template() -> dict[str, Any]:
-    return {"metadata": {"labels": dict(LABELS)}, "spec": pod_spec()}
+    annotations = {"prometheus.io/scrape": "true"}
+    return {"metadata": {"labels": dict(LABELS), "annotations": annotations}, "spec": pod_spec()}
 
 
 def workload(token: str) -> Resource:
@@ -278,6 +283,27 @@ GOOD: Final[dict[str, Resource]] = {
             "metadata": {"name": "models"},
             "spec": {"capacity": {"storage": "1Gi"}, "csi": {"driver": "efs.csi.aws.com"}},
         },
+    ),
+    "etcd-configuration": (
+        "kubernetes:core/v1:ConfigMap",
+        {
+            "metadata": metadata("etcd"),
+            "data": {
+                "etcd.json": json.dumps(
+                    {
+                        "listen-client-urls": "https://0.0.0.0:2379",
+                        "listen-peer-urls": "https://0.0.0.0:2380",
+                        "listen-metrics-urls": "http://0.0.0.0:2381",
+                        "client-transport-security": {"client-cert-auth": True},
+                        "peer-transport-security": {"client-cert-auth": True},
+                    }
+                )
+            },
+        },
+    ),
+    "peer-authentication": (
+        "kubernetes:security.istio.io/v1:PeerAuthentication",
+        {"metadata": metadata("default"), "spec": {"mtls": {"mode": "STRICT"}}},
     ),
     "leader-worker-set": (
         "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet",

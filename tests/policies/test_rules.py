@@ -283,6 +283,19 @@ _OWN_NAMESPACE = {"metadata namespace": "elsewhere"}
             "Deployment server has no",
         ),
         (
+            "serving-scrape-target",
+            {"deployment": {"spec template metadata annotations": DELETE}},
+            "Deployment server: nothing collects its metrics",
+        ),
+        (
+            "etcd-backup",
+            {
+                "deployment": {"spec template spec containers 0 command": ["etcd", "--config-file=/x"]},
+                "cron-job": DELETE,
+            },
+            "no CronJob takes snapshots",
+        ),
+        (
             "disruption-budget-below-replicas",
             {"disruption-budget": {"spec maxUnavailable": DELETE, "spec minAvailable": 2.0}},
             "demands 2 of the 2 pods",
@@ -292,7 +305,12 @@ _OWN_NAMESPACE = {"metadata namespace": "elsewhere"}
 def test_stack_rule_refuses(rule: str, edits: dict[str, Any], message: str) -> None:
     found = _STACK_RULES[rule].violations(Stack(_stack(edits)))
     assert any(message in one.message for one in found), found
-    assert all(one.urn.endswith("::namespace") for one in found)
+    named = (
+        "::namespace"
+        if rule.startswith(("namespace-", "serving-disruption", "disruption-"))
+        else "::deployment"
+    )
+    assert all(one.urn.endswith(named) for one in found)
 
 
 @pytest.mark.parametrize("rule", STACK_RULES, ids=lambda rule: rule.id)
