@@ -28,6 +28,9 @@ VENV: Final = TOOLCHAIN / "venv"
 """Virtual environment of the Pulumi program, the policy pack and the tests."""
 
 PULUMI_HOME: Final = TOOLCHAIN / "pulumi-home"
+PLAN_HOME: Final = TOOLCHAIN / "plan-home"
+"""Another one, for plans without credentials: clouds are always stood in for."""
+
 BACKEND: Final = TOOLCHAIN / "backend"
 """Directory of Pulumi's file backend (state)."""
 

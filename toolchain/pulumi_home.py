@@ -59,6 +59,20 @@ def ensure() -> Path:
     return pulumi
 
 
+def ensure_plan_home() -> Path:
+    """The home of plans that need no credentials, with its plugins.
+
+    Clouds' own plugins ask for credentials before they plan anything (AWS's wants an account even to check
+    inputs), so here they are stood in for wherever the machine has them.
+    """
+    python_env.ensure_venv()
+    golang.ensure_binaries(PLAN_PLUGIN, link=False)
+    only_planned = plan_only_providers()
+    for plugin in required_plugins():
+        _install(plugin, paths.PLAN_HOME, official=plugin.name not in only_planned)
+    return paths.PLAN_HOME
+
+
 def _missing_binaries() -> list[str]:
     names = [] if official_engine() else ["pulumi", LANGUAGE_HOST]
     for plugin in required_plugins():
@@ -164,20 +178,24 @@ def ensure_plugins() -> list[Plugin]:
     python_env.ensure_venv()
     plugins = list(required_plugins())
     for plugin in plugins:
-        official = _official_plugin(plugin)
-        if official.exists():
-            _install_official(official.parent, plugin)
-        else:
-            _install_stand_in(plugin)
+        _install(plugin, paths.PULUMI_HOME, official=True)
     return plugins
+
+
+def _install(plugin: Plugin, home: Path, *, official: bool) -> None:
+    """Install a plugin: the machine's own if that is wanted and there, else what stands in for it."""
+    own = _official_plugin(plugin)
+    if official and own.exists():
+        _install_official(own.parent, home / "plugins" / plugin.directory)
+    else:
+        _install_stand_in(plugin, home / "plugins" / plugin.directory / plugin.executable)
 
 
 def _official_plugin(plugin: Plugin) -> Path:
     return OFFICIAL_HOME / "plugins" / plugin.directory / plugin.executable
 
 
-def _install_official(source: Path, plugin: Plugin) -> None:
-    target = paths.PULUMI_HOME / "plugins" / plugin.directory
+def _install_official(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():  # the engine passes over directories that are links
         _link(target / file.name, file)
@@ -196,11 +214,10 @@ def _stand_in(plugin: Plugin) -> str:
     )
 
 
-def _install_stand_in(plugin: Plugin) -> None:
+def _install_stand_in(plugin: Plugin, target: Path) -> None:
     binary = _stand_in(plugin)
+    # The stand-ins read their name and version from the path that they are installed at.
     built = golang.ensure_binaries(binary, link=False)[binary]
-    # The stand-ins read their name and version from this path.
-    target = paths.PULUMI_HOME / "plugins" / plugin.directory / plugin.executable
     if target.exists() and target.samefile(built) and not target.is_symlink():
         return
     target.parent.mkdir(parents=True, exist_ok=True)

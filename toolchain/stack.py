@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from toolchain import paths
+from toolchain import paths, pulumi_home
 from toolchain.cluster import state as cluster_state
 from toolchain.errors import ToolchainError
 from toolchain.event_log import EventLog
@@ -103,12 +103,14 @@ class Preview:
     """Its event log, line by line, without lines for debugging."""
 
 
-def _without_clouds(environment: Mapping[str, str]) -> dict[str, str]:
+def _for_plans(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without anybody's cloud account: a plan must come out the same on every machine.
 
-    Only for state of this checkout. A team's may lie in a bucket, which the engine needs credentials for.
+    Only for state of this checkout. A team's may lie in a bucket, which the engine needs credentials for, and
+    is compared with what is there by the clouds' own plugins.
     """
-    return {key: value for key, value in environment.items() if not key.startswith(_CLOUD_PREFIXES)}
+    kept = {key: value for key, value in environment.items() if not key.startswith(_CLOUD_PREFIXES)}
+    return {**kept, "PULUMI_HOME": str(pulumi_home.ensure_plan_home())}
 
 
 def _display() -> tuple[str, ...]:
@@ -207,7 +209,7 @@ class Stack:
 
     def preview(self) -> Preview:
         """Plan the stack, the engine's output on the terminal, and give what it tells of the plan."""
-        environment = _without_clouds(self._env) if self._local else self._env
+        environment = _for_plans(self._env) if self._local else self._env
         # The flag belongs to the engine's commands for programs such as its Automation API.
         environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
         with EventLog() as log:

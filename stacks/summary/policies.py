@@ -9,10 +9,10 @@ from typing import Final
 
 from stacks.summary.events import Preview, Violation
 
-_EXEMPTION_FORM: Final = re.compile(r"(?P<rule>[^:]+): (?P<reason>.*); until (?P<until>\S+)")
+_EXEMPTION_FORM: Final = re.compile(r"(?P<rule>[^:]+): (?P<reason>.*?)(?:; until (?P<until>\S+))?")
 
 EXEMPTION: Final = "exemption"
-"""Policy of the pack that reports exemptions in use: `<rule>: <reason>; until <date>`."""
+"""Policy of the pack that reports exemptions: `<rule>: <reason>; until <date>`, or what is wrong with one."""
 
 
 @dataclass(frozen=True)
@@ -75,4 +75,4 @@ def _exemption(found: Violation) -> Exemption:
     stated = _EXEMPTION_FORM.fullmatch(found.message)
     if stated is None:
         return Exemption("", found.resource, found.message, "")
-    return Exemption(stated["rule"], found.resource, stated["reason"], stated["until"])
+    return Exemption(stated["rule"], found.resource, stated["reason"], stated["until"] or "")

@@ -35,7 +35,7 @@ class Pool:
 
 def pools(cluster: ClusterPlan) -> tuple[Pool, ...]:
     """All pools that a cloud makes; none for clusters that are there already."""
-    match cluster.cloud:
+    match cluster.below:
         case EksPlan() as eks:
             return tuple(_eks(eks, shape) for shape in eks.pools)
         case GkePlan() as gke:

@@ -10,9 +10,7 @@ from typing import Any, Final
 
 from components.eks.settings import EksCluster
 from stacks.cost.estimate import CostEstimate
-from stacks.images import resolve_images
-from stacks.load import load_settings
-from stacks.plan import PlatformPlan, plan_platform
+from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import SettingsError
 from stacks.summary.accelerators import AcceleratorPool, accelerator_pools
 from stacks.summary.changes import Changes, changes
@@ -22,7 +20,6 @@ from stacks.summary.exposure import Exposure, exposures
 from stacks.summary.images import Image, images
 from stacks.summary.policies import Verdict, verdict
 from stacks.summary.pools import pools
-from stacks.versions import load_versions
 
 PROJECT: Final = "autoglm-platform"
 
@@ -71,11 +68,7 @@ def plan_of(stack: str, config: Mapping[str, str], root: Path) -> PlatformPlan |
     raw = {key.removeprefix(prefix): _parsed(text) for key, text in config.items() if key.startswith(prefix)}
     file = f"Pulumi.{stack}.yaml"
     try:
-        settings = load_settings(raw, file)
-        references, problems = resolve_images(settings.images, root)
-        if problems:
-            return None
-        return plan_platform(settings, load_versions(root), references, stack, file)
+        return plan_settings(raw, stack, file, root)
     except SettingsError:
         return None  # the program has told every problem, and the engine shows them
 

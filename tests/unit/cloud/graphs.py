@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
-
-from stacks.images import resolve_images
-from stacks.load import load_settings
-from stacks.plan import PlatformPlan, plan_platform
 from stacks.platform import build_platform
 from stacks.targets.build import build_target
-from stacks.versions import load_versions
 from tests.unit.cloud import samples
 from tests.unit.graph import Registration, record
+from tests.unit.stack_graphs import CLOUD_STACKS, stack_plan
 from toolchain import paths
-
-PROJECT = "autoglm-platform"
-CLOUD_STACKS = ("prod", "staging")
-
-
-def stack_plan(stack: str) -> PlatformPlan:
-    """The plan of a stack as its settings file has it."""
-    file = f"Pulumi.{stack}.yaml"
-    config = yaml.safe_load((paths.ROOT / file).read_text(encoding="utf-8"))["config"]
-    # Pulumi hands over structured values as JSON.
-    raw = {key.removeprefix(f"{PROJECT}:"): json.loads(json.dumps(value)) for key, value in config.items()}
-    settings = load_settings(raw, file)
-    images, problems = resolve_images(settings.images, paths.ROOT)
-    assert not problems
-    return plan_platform(settings, load_versions(paths.ROOT), images, stack, file)
 
 
 def stack_program(stack: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _BELOW = {
     "DOWNLOADS": "downloads",
     "VENV": "venv",
     "PULUMI_HOME": "pulumi-home",
+    "PLAN_HOME": "plan-home",
     "BACKEND": "backend",
     "PASSPHRASE_FILE": "passphrase",
     "LOGS": "logs",

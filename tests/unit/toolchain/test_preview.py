@@ -32,6 +32,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(stack, "PROJECT_FILE", tmp_path / "Pulumi.yaml")
     monkeypatch.setattr(stack, "CONFIG", toolchain / "config")
     monkeypatch.setattr(pulumi_home, "ensure", lambda: None)
+    monkeypatch.setattr(pulumi_home, "ensure_plan_home", lambda: toolchain / "plan-home")
     monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
     _script(
         toolchain / "bin" / "pulumi",
@@ -89,13 +90,16 @@ def test_a_plan_on_local_state_sees_no_cloud_account(checkout: Path, monkeypatch
     seen = (checkout / "environment").read_text().splitlines()
     assert not [line for line in seen if line.endswith("=mine")]
     assert "KUBECONFIG=/mine" not in seen
+    assert f"PULUMI_HOME={checkout}/.toolchain/plan-home" in seen
 
 
 def test_a_teams_state_keeps_its_credentials(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://team")
     monkeypatch.setenv("AWS_PROFILE", "mine")
     assert _status() == 0
-    assert "AWS_PROFILE=mine" in (checkout / "environment").read_text().splitlines()
+    seen = (checkout / "environment").read_text().splitlines()
+    assert "AWS_PROFILE=mine" in seen
+    assert not [line for line in seen if line.endswith("/plan-home")]
 
 
 def test_logs_get_neither_dots_nor_colours(checkout: Path) -> None:

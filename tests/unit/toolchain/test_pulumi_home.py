@@ -111,6 +111,18 @@ def test_official_plugin_is_preferred(built: Path, no_official_home: Path) -> No
     assert "echo real" in installed.read_text()
 
 
+def test_plans_never_meet_a_clouds_own_plugin(built: Path, no_official_home: Path) -> None:
+    for name in ("aws", "kubernetes"):
+        _sdk(name, {"resource": True, "name": name, "version": "7.1.0"})
+        _script(
+            no_official_home / "plugins" / f"resource-{name}-v7.1.0" / f"pulumi-resource-{name}", "echo real"
+        )
+    plugins = pulumi_home.ensure_plan_home() / "plugins"
+    assert (plugins / "resource-aws-v7.1.0" / "pulumi-resource-aws").samefile(built / "pulumi-resource-plan")
+    assert "echo real" in (plugins / "resource-kubernetes-v7.1.0" / "pulumi-resource-kubernetes").read_text()
+    assert not paths.PULUMI_HOME.exists()
+
+
 def test_plugin_that_nothing_stands_in_for_is_refused(built: Path) -> None:
     _sdk("azure", {"resource": True, "name": "azure", "version": "6.0.0"})
     with pytest.raises(ToolchainError, match=r"resource-azure-v6\.0\.0 .*plan-only-providers"):
