@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.etcd.configuration import DATA, TLS
+from components.etcd.plan import EtcdPlan, plan_etcd
+from components.etcd.settings import EtcdSettings
 from etcd_tools import bootstrap
 from etcd_tools.cluster import Cluster, Health
 from etcd_tools.errors import Refused
 from etcd_tools.gateway import Credentials, Gateway, decoded, encoded, prefix_end
-
-from components.etcd.configuration import DATA, TLS
-from components.etcd.plan import EtcdPlan, plan_etcd
-from components.etcd.settings import EtcdSettings
 from tests.chaos.etcd import switch
 from tests.chaos.etcd.namespaces import Namespace
 from tests.chaos.etcd.pki import Authority
@@ -116,7 +115,7 @@ class EtcdMember:
         wanted = bootstrap.Bootstrap(
             template, self.root / "etcd.json", self.name, snapshot, sha256, wait_seconds=30, quiet_rounds=1
         )
-        return self.host.run(
+        start = self.host.run(
             bootstrap.run,
             wanted,
             Credentials(self.tls / "client"),
@@ -124,6 +123,8 @@ class EtcdMember:
             sleep=lambda _: time.sleep(0.1),
             etcdutl=str(self._cluster.binaries.etcdutl),
         )
+        self._cluster.configured(self)
+        return start
 
     def start(self) -> None:
         """What the container does."""
@@ -198,6 +199,9 @@ class EtcdUnderTest:
                     dns_names=leaf.dns_names,
                     ip_addresses=leaf.ip_addresses,
                 )
+
+    def configured(self, member: EtcdMember) -> None:
+        """Called whenever a member's configuration has been written."""
 
     # --- life
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+
 from etcd_tools.errors import Refused, Unreachable
 from etcd_tools.gateway import Credentials, Gateway
-
 from tests.chaos.etcd.clusters import EtcdMember, EtcdUnderTest
 from tests.chaos.etcd.pki import Authority
 

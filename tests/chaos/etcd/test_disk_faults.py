@@ -10,11 +10,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from etcd_tools import maintenance, snapshots
-from etcd_tools.bootstrap import Start
-from etcd_tools.errors import ApiError, Refused
 
 from components.common.quantities import MIB
+from etcd_tools import maintenance, snapshots
+from etcd_tools.bootstrap import Start
+from etcd_tools.cluster import Member
+from etcd_tools.errors import ApiError, Refused
 from tests.chaos.etcd.clusters import EtcdMember, EtcdUnderTest
 from tests.chaos.etcd.conftest import Factory
 
@@ -146,9 +147,9 @@ def test_f29_a_member_with_a_damaged_database_refuses_to_start_and_is_replaced(
     cluster.assert_nothing_lost(writer)
 
 
-def replace(cluster: EtcdUnderTest, victim: EtcdMember) -> maintenance.Member:
+def replace(cluster: EtcdUnderTest, victim: EtcdMember) -> Member:
     """`etcd_tools replace`, while the member's pod waits for its place."""
-    result: list[maintenance.Member] = []
+    result: list[Member] = []
     admin = cluster.admin(timeout=3)
     # On the client's host, beside whatever else goes on there.
     worker = threading.Thread(

@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-from etcd_tools.errors import Refused
 
+from etcd_tools.errors import Refused
 from tests.chaos.etcd.clusters import EtcdMember, EtcdUnderTest
 
 _FAILOVER_SECONDS = 10.0

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from etcd_tools.gateway import Credentials, encoded
-
 from tests.chaos.etcd.namespaces import Namespace
 
 PREFIX = "/chaos/"
