@@ -295,8 +295,8 @@ def _pod(args: VirtualIpArgs, configuration: pulumi.Input[str]) -> core.v1.PodSp
                 args,
                 [BUSYBOX, "sh", f"{CONFIGURATION}/monitor.sh"],
                 alive=_shell(
-                    f"[ $(($({BUSYBOX} date +%s) - $({BUSYBOX} stat -c %Y {RUN_FOLDER}/{MONITOR_HEARTBEAT}))) "
-                    f"-lt {_HEARTBEAT_SECONDS} ]"
+                    f"seen=$({BUSYBOX} stat -c %Y {RUN_FOLDER}/{MONITOR_HEARTBEAT}); "
+                    f"[ $(($({BUSYBOX} date +%s) - seen)) -lt {_HEARTBEAT_SECONDS} ]"
                 ),
             ),
             _container(

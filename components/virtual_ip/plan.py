@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
@@ -9,7 +10,7 @@ from typing import Final, TypeVar
 
 from components.common.problems import Problem
 from components.virtual_ip.settings import EntryNode, KubernetesApi, ModelApi, VirtualIp
-from components.virtual_ip.timing import Failover, failover
+from components.virtual_ip.timing import LEAST_STAGGER_MS, Failover, failover, skew_ms
 
 DEFAULT_PRIORITY: Final = 100
 """Of the first node; VRRP's own default (RFC 5798, section 5.2.4)."""
@@ -67,7 +68,8 @@ def plan_virtual_ip(settings: VirtualIp) -> tuple[VirtualIpPlan | None, list[Pro
     problems += _nodes(settings, address)
     problems += _frontend(settings)
     members = tuple(
-        Member(node.name, node.address, _priority(node, index)) for index, node in enumerate(settings.nodes)
+        Member(node.name, node.address, _priority(node, index, len(settings.nodes)))
+        for index, node in enumerate(settings.nodes)
     )
     problems += _priorities(settings, members)
     if problems or address is None:
@@ -189,26 +191,33 @@ def _duplicates(items: Sequence[T], key: str, value: Callable[[T], str]) -> Iter
             )
 
 
-def _priority(node: EntryNode, index: int) -> int:
-    return DEFAULT_PRIORITY - index if node.priority is None else node.priority
+def _priority(node: EntryNode, index: int, count: int) -> int:
+    if node.priority is not None:
+        return node.priority
+    # As far apart as possible: see LEAST_STAGGER_MS.
+    return DEFAULT_PRIORITY - index * (DEFAULT_PRIORITY // count)
 
 
 def _priorities(settings: VirtualIp, members: Sequence[Member]) -> Iterator[Problem]:
-    seen: dict[int, int] = {}
+    interval_is_valid = not list(_advert_interval(settings))
+    skew_unit_ms = skew_ms(255, settings.advert_interval_ms, settings.vrrp_version) * 256
+    least_difference = math.ceil(LEAST_STAGGER_MS * 256 / skew_unit_ms) if interval_is_valid else 0
     for index, member in enumerate(members):
         if not 1 <= member.priority <= 254:
             yield Problem(
                 f"nodes[{index}].priority",
                 f"{member.priority}: 0 and 255 have a meaning of their own; write 1 to 254",
             )
-        earlier = seen.setdefault(member.priority, index)
-        if earlier != index:
-            given = settings.nodes[index].priority is not None
-            yield Problem(
-                f"nodes[{index}].priority",
-                f"{member.priority}: nodes[{earlier}] has the same{'' if given else ' by default'}; "
-                "two would take over at once: give each its own",
-            )
+        # Nothing follows from an interval that is refused itself.
+        for earlier, other in enumerate(members[:index] if interval_is_valid else ()):
+            apart = abs(member.priority - other.priority) * skew_unit_ms / 256
+            if apart < LEAST_STAGGER_MS:
+                given = "" if settings.nodes[index].priority is not None else " (by default)"
+                yield Problem(
+                    f"nodes[{index}].priority",
+                    f"{member.priority}{given}: takes over {apart:.1f} ms from nodes[{earlier}] with "
+                    f"{other.priority}, so that both might; put {least_difference} between them",
+                )
 
 
 def _frontend(settings: VirtualIp) -> Iterator[Problem]:

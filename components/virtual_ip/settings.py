@@ -33,8 +33,8 @@ class EntryNode(FrozenModel):
     address: IPv4Address
     """Its own address on `interface`."""
     priority: Annotated[int, Field(strict=True)] | None = None
-    """VRRP priority, 1 to 254, each node's its own; the highest of those that are well takes over. Without
-    one, 100 and downwards in the order of the list."""
+    """VRRP priority, 1 to 254; the highest of those that are well takes over. Without one, 100 for the first
+    node and evenly downwards: 100, 67, 34 for three. Priorities that are close let two take over at once."""
 
 
 class ModelApi(FrozenModel):

@@ -15,6 +15,9 @@ MISSED_ADVERTS: Final = 3
 """Advertisements without which a holder counts as gone (RFC 5798: Master_Down_Interval)."""
 PEER_CHECK_FALL: Final = 2
 """Failed checks after which a peer counts as unreachable: one may be a lost packet and its retransmission."""
+LEAST_STAGGER_MS: Final = 10
+"""Between the moments at which two nodes take over: the later one has to have heard of the earlier one by
+then, or both hold the address. Priorities that differ by 1 are 1.2 ms apart at the default interval."""
 _PEER_CHECKS_PER_ADVERT: Final = 5
 _PROXY_CHECKS_PER_ADVERT: Final = 3
 SCRIPT_ALLOWANCE_MS: Final = 100

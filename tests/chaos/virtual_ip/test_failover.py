@@ -19,16 +19,18 @@ from tests.chaos.virtual_ip import vrrp
 from tests.chaos.virtual_ip.conftest import plan
 from tests.chaos.virtual_ip.lab import SAMPLE_SECONDS, Lab, Node, longest_gap
 
-SLACK_SECONDS = 0.5
-"""For starting and scheduling processes of three nodes on a busy machine; never for a second holder."""
+SLACK_SECONDS = 1.5
+"""For starting and scheduling the processes of three nodes on a busy machine; there is none for a second
+holder. benchmarks/vip_failover.py measures."""
 
 
 def moves(lab: Lab, disturb: Callable[[], object], *, from_: Node, within_seconds: float) -> Node:
     """The next holder after a disturbance of `from_`; all that holds for every move is asserted."""
     first = len(lab.samples)
     disturb()
-    successor = lab.wait_for_holder(within_seconds + 10, other_than=from_)
+    lab.wait_for_holder(within_seconds + 10, other_than=from_)
     lab.stay(1.0)
+    successor = the_holder(lab)
     samples = lab.samples[first:]
     assert max(len(sample.holders) for sample in samples) == 1, lab.logs()
     assert longest_gap(samples) <= within_seconds + SLACK_SECONDS + SAMPLE_SECONDS, lab.logs()
@@ -51,6 +53,16 @@ def crash_seconds(lab: Lab) -> float:
     return lab.plan.failover.crash_ms / 1000
 
 
+def kill(lab: Lab, holder: Node) -> Node:
+    """keepalived of the holder is killed; the next holder."""
+    return moves(
+        lab,
+        lambda: holder.processes["keepalived"].send(signal.SIGKILL),
+        from_=holder,
+        within_seconds=crash_seconds(lab),
+    )
+
+
 def the_holder(lab: Lab) -> Node:
     holder = lab.holder()
     assert holder is not None
@@ -67,8 +79,7 @@ def test_the_samples_are_dense(lab: Lab) -> None:
 
 def test_f33_keepalived_killed(lab: Lab) -> None:
     dead = the_holder(lab)
-    kill = lambda: dead.processes["keepalived"].send(signal.SIGKILL)  # noqa: E731
-    moves(lab, kill, from_=dead, within_seconds=crash_seconds(lab))
+    kill(lab, dead)
     # It comes back, although its predecessor could not clear up.
     dead.start_keepalived()
     lab.stay(2)
@@ -109,8 +120,12 @@ def test_f34_graceful_stop(lab: Lab) -> None:
 
 def test_f35_proxy_killed(lab: Lab) -> None:
     holder = the_holder(lab)
-    kill = lambda: holder.processes["haproxy"].send(signal.SIGKILL)  # noqa: E731
-    successor = moves(lab, kill, from_=holder, within_seconds=crash_seconds(lab))
+    successor = moves(
+        lab,
+        lambda: holder.processes["haproxy"].send(signal.SIGKILL),
+        from_=holder,
+        within_seconds=crash_seconds(lab),
+    )
     # It recovers, and does not take the address back.
     stays(lab, lambda: holder.start_container("haproxy"), seconds=3)
     assert the_holder(lab) is successor
@@ -132,11 +147,11 @@ def test_f35_proxy_hangs(lab: Lab) -> None:
 def test_f35_proxy_killed_while_the_monitor_is_down(lab: Lab) -> None:
     holder = the_holder(lab)
 
-    def kill() -> None:
+    def both() -> None:
         holder.processes["monitor"].send(signal.SIGKILL)
         holder.processes["haproxy"].send(signal.SIGKILL)
 
-    moves(lab, kill, from_=holder, within_seconds=crash_seconds(lab))
+    moves(lab, both, from_=holder, within_seconds=crash_seconds(lab))
 
 
 def test_f36_link_down(lab: Lab) -> None:
@@ -175,10 +190,13 @@ def test_f37_without_the_majority_check_each_side_has_a_holder_until_it_heals(
 
 
 def test_f38_recovered_node_does_not_preempt(lab: Lab) -> None:
-    first = the_holder(lab)
-    kill = lambda: first.processes["keepalived"].send(signal.SIGKILL)  # noqa: E731
-    successor = moves(lab, kill, from_=first, within_seconds=crash_seconds(lab))
-    assert successor.member.priority < first.member.priority
+    first = lab.nodes[0]
+    assert first.member.priority == max(node.member.priority for node in lab.nodes)
+    # On a busy machine another one may have been up before it.
+    while (holder := the_holder(lab)) is not first:
+        kill(lab, holder)
+        holder.start_keepalived()
+    kill(lab, first)
     stays(lab, first.start_keepalived, seconds=4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -44,10 +45,12 @@ def plans(draw: st.DrawFn) -> VirtualIpPlan:
     network = IPv4Network((draw(st.integers(0x0A000000, 0x0AFFFFFF)) & ~0xFF, 24))
     count = draw(st.integers(2, 5))
     hosts = draw(st.lists(st.integers(1, 254), min_size=count + 1, max_size=count + 1, unique=True))
-    priorities = draw(st.lists(st.integers(1, 254), min_size=count, max_size=count, unique=True))
     version = draw(st.sampled_from([2, 3]))
     interval = draw(st.integers(1, 255)) * 1000 if version == 2 else draw(st.integers(15, 4095)) * 10
     kubernetes = draw(st.booleans())
+    # Ten milliseconds apart at least, in any order.
+    step = math.ceil(10 * 256 / (interval if version == 3 else 1000))
+    priorities = draw(st.permutations([254 - index * step for index in range(count)]))
     return plan(
         instance=draw(st.sampled_from(["VI_1", "api", "models-2"])),
         interface=draw(st.sampled_from(["eth0", "bond0.100", "enp1s0"])),

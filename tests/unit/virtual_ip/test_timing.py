@@ -11,7 +11,7 @@ from tests.unit.virtual_ip.examples import plan, plans
 
 
 def test_version_3_at_300_ms_takes_over_after_about_1_1_seconds() -> None:
-    assert plan().failover.crash_ms == pytest.approx(900 + 157 * 300 / 256)
+    assert plan().failover.crash_ms == pytest.approx(900 + 189 * 300 / 256)
 
 
 def test_version_2_skews_by_parts_of_a_second() -> None:
