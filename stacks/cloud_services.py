@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 
 from components.accelerators.catalogue import accelerator
 from components.common.accounts import AwsAccount, GcpProject
-from components.common.cidr import NamedRange, parse_network
+from components.common.cidr import NamedRange
 from components.common.problems import Problem
+from components.eks.cidr import plan_subnets
 from components.eks.settings import EksCluster
 from components.gke.settings import GkeCluster
 from components.load_balancer.plan import EntryPlan, plan_entry
 from components.model_store.sources import GcsSource, S3Source
 from components.object_storage.plan import BucketsPlan, plan_buckets
+from components.onprem.settings import OnpremCluster
 from stacks.clusters import ClusterPlan
-from stacks.images import DEVICE_PLUGIN
+from stacks.images import AUTOSCALER, DEVICE_PLUGIN, VIRTUAL_IP
 from stacks.settings import Settings
 from stacks.settings.images import RegistryImages
 
@@ -80,12 +82,18 @@ def _ranges(settings: Settings) -> tuple[list[NamedRange], list[NamedRange]]:
     """Ranges of the clients' networks and of the pods."""
     match settings.cluster:
         case EksCluster() as eks:
-            own = NamedRange("cluster.network.cidr", parse_network(eks.network.cidr))
+            own = NamedRange("cluster.network.cidr", eks.network.cidr)
             peers = [
-                NamedRange(f"cluster.network.peerCidrs[{index}]", parse_network(cidr))
+                NamedRange(f"cluster.network.peerCidrs[{index}]", cidr)
                 for index, cidr in enumerate(eks.network.peer_cidrs)
             ]
-            return [own, *peers], [own]
+            subnets = plan_subnets(
+                eks.network.cidr,
+                eks.network.zones,
+                public=eks.network.public_subnets or eks.network.nat is not None,
+            )
+            nodes = [NamedRange(f"the node subnet of {zone.zone}", zone.nodes) for zone in subnets]
+            return [own, *peers], nodes
         case GkeCluster() as gke:
             own = NamedRange("cluster.network.cidr", gke.network.cidr)
             peers = [
@@ -130,6 +138,16 @@ def image_problems(settings: Settings, cluster: ClusterPlan, images: Mapping[str
         yield Problem(
             f"images.references.{DEVICE_PLUGIN}",
             "missing: node pools with NVIDIA GPUs need the device plugin; add it with its digest",
+        )
+    if isinstance(settings.cluster, EksCluster) and AUTOSCALER not in images:
+        yield Problem(
+            f"images.references.{AUTOSCALER}",
+            "missing: without it node pools keep their size; add it with its digest",
+        )
+    if isinstance(settings.cluster, OnpremCluster) and VIRTUAL_IP not in images:
+        yield Problem(
+            f"images.references.{VIRTUAL_IP}",
+            "missing: the virtual IP needs keepalived and haproxy; add it with its digest",
         )
     if isinstance(settings.images, RegistryImages) and account_of(settings) is None:
         for key, value in (("build", settings.images.build), ("repositories", settings.images.repositories)):

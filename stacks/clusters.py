@@ -11,6 +11,8 @@ from components.eks.plan import EksPlan, plan_eks
 from components.eks.settings import EksCluster
 from components.gke.plan import GkePlan, plan_gke
 from components.gke.settings import GkeCluster
+from components.onprem.plan import OnpremPlan, plan_onprem
+from components.onprem.settings import OnpremCluster
 from stacks.settings.cluster import Capacity, Cluster
 
 
@@ -35,8 +37,8 @@ class ClusterPlan:
     """What all nodes have left together, for a cluster whose nodes are not described."""
     nodes: int = 1
     """Number of nodes at most."""
-    cloud: EksPlan | GkePlan | None = None
-    """Plan of everything below the cluster's API, where the platform makes it."""
+    below: EksPlan | GkePlan | OnpremPlan | None = None
+    """Plan of what the platform makes below the components that are the same everywhere."""
     object_storage: ObjectStorage | None = None
     """Object store that pods reach without leaving private networks."""
 
@@ -54,14 +56,21 @@ def plan_cluster(cluster: Cluster, *, protect: bool) -> tuple[ClusterPlan | None
         case GkeCluster():
             gke, problems = plan_gke(cluster, protect=protect)
             return (_with_pools(gke, "gcs") if gke else None), problems
+        case OnpremCluster():
+            onprem, problems = plan_onprem(cluster, protect=protect)
+            return (_of(onprem) if onprem else None), problems
         case _:
             return ClusterPlan(capacity=cluster.capacity, nodes=cluster.nodes), []
+
+
+def _of(plan: OnpremPlan) -> ClusterPlan:
+    return ClusterPlan(pools=plan.pools, nodes=sum(pool.max_nodes for pool in plan.pools), below=plan)
 
 
 def _with_pools(plan: EksPlan | GkePlan, store: Literal["s3", "gcs"]) -> ClusterPlan:
     return ClusterPlan(
         pools=plan.pools,
         nodes=sum(pool.max_nodes for pool in plan.pools),
-        cloud=plan,
+        below=plan,
         object_storage=ObjectStorage(store, plan.object_storage_cidrs, plan.identity_endpoints),
     )

@@ -16,6 +16,7 @@ _EXAMPLES: Final = {
     "an example domain": re.compile(r"\bexample\.(com|net|org)\b"),
     "an example address": re.compile(r"\b(192\.0\.2|198\.51\.100|203\.0\.113)\.\d{1,3}\b"),
     "an example digest": re.compile(r"\b0{64}\b"),
+    "an example commit": re.compile(r"\b0{40}\b"),
 }
 
 

@@ -14,6 +14,8 @@ VERIFIER = "weights"
 ENGINES = {"cpu": "vllm-cpu", "cuda": "vllm", "tpu": "vllm-tpu"}
 """Image of vLLM by device."""
 DEVICE_PLUGIN = "nvidia-device-plugin"
+VIRTUAL_IP = "virtual-ip"
+AUTOSCALER = "cluster-autoscaler"
 
 
 def resolve_images(

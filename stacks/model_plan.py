@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from components.accelerators.catalogue import ACCELERATORS, support
@@ -83,6 +83,8 @@ class ModelPlan:
     """Taints of the nodes that the servers are bound to."""
     tls_secret: str | None
     """Secret with the certificate that the servers answer with."""
+    volume_follows_node: bool
+    """Whether the fetch Job has to run where the servers do, because one node alone mounts the volume."""
 
 
 def weights_bytes(model: Model) -> int | None:
@@ -195,6 +197,7 @@ class ModelPlanner:
             node_selector=self._node_selector(),
             tolerations=placement.tolerated(pool) if (pool := self._pool) else (),
             tls_secret=self._tls_secret,
+            volume_follows_node=self._bound_to_one_node,
         )
 
     def _problem(self, key: str, message: str) -> None:
@@ -305,7 +308,7 @@ class ModelPlanner:
             self._check_accelerator_without_pool()
         else:
             self._check_accelerator_of(pool)
-        for key, demand in (("", self._servers()), ("fetch.", _fetch(model))):
+        for key, demand in (("", self._servers()), ("fetch.", self._fetch(model))):
             self._check_size(key, demand)
 
     def _check_accelerator_without_pool(self) -> None:
@@ -448,7 +451,7 @@ class ModelPlanner:
             self._problem(
                 "nodePool" if self._pool else "accelerator.memory",
                 f"{human_bytes(accelerator.memory)}{holder}: {share:.0%} of it is less than the {demand} "
-                "that each accelerator needs; use a larger accelerator or more of them, or a lower maxModelLen",
+                "that each accelerator needs; use a larger one, more of them, or a lower maxModelLen",
             )
         self._check_host_memory(accelerator_host_demand(shared_memory))
 
@@ -479,6 +482,18 @@ class ModelPlanner:
                 f"{format_bytes(-(-demand.total // GIB) * GIB)} or serve a smaller one",
             )
 
+    @property
+    def _bound_to_one_node(self) -> bool:
+        """Whether fetch Job and servers share a volume that only one node mounts."""
+        return self._model.storage.access_mode == "ReadWriteOnce" and bool(self._cluster.pools)
+
+    def _fetch(self, model: Model) -> placement.Pods:
+        fetch = model.fetch.resources
+        amounts = {"cpu": fetch.cpu, "memory": fetch.memory, "ephemeral-storage": fetch.ephemeral_storage}
+        # A volume that one node mounts is made where the Job runs, and the servers follow it there.
+        bound = model.storage.access_mode == "ReadWriteOnce" and self._cluster.pools
+        return placement.Pods(amounts, 1, model.node_pool if bound else None)
+
     def _check_storage(self, weights: int) -> None:
         storage = self._model.storage
         needed = (storage.keep_versions + 1) * weights
@@ -489,19 +504,13 @@ class ModelPlanner:
                 "fetched need "
                 f"{human_bytes(needed)}; raise it or lower keepVersions",
             )
-        if storage.access_mode == "ReadWriteOnce" and self._cluster.nodes > 1:
-            if self._cluster.pools:
-                self._problem(
-                    "storage.accessMode",
-                    "ReadWriteOnce: the fetch Job and the servers run on different nodes; write "
-                    "ReadWriteMany and a storage class that has it",
-                )
-            elif self._model.replicas > 1:
-                self._problem(
-                    "storage.accessMode",
-                    f"ReadWriteOnce: {self._model.replicas} replicas on {self._cluster.nodes} nodes need "
-                    "ReadWriteMany; change it or set replicas to 1",
-                )
+        bound = storage.access_mode == "ReadWriteOnce" and not self._cluster.pools
+        if bound and self._cluster.nodes > 1 and self._model.replicas > 1:
+            self._problem(
+                "storage.accessMode",
+                f"ReadWriteOnce: {self._model.replicas} replicas on {self._cluster.nodes} nodes need "
+                "ReadWriteMany; change it or set replicas to 1",
+            )
 
     def _timing(self, weights: int) -> ServerTiming:
         timing, startup = self._model.timing, self._model.startup
@@ -560,6 +569,8 @@ class ModelPlanner:
         """The settings that say how much room the cluster has."""
         if not self._cluster.pools:
             return "cluster.capacity"
+        if self._bound_to_one_node:
+            return "the size of its nodes, or storage.accessMode to ReadWriteMany: one node holds the volume"
         return f"maxNodes of node pool {self._pool.name}" if self._pool else "maxNodes of the node pools"
 
     def _fitting(self) -> int:
@@ -568,13 +579,17 @@ class ModelPlanner:
         within_quota = pods_that_fit(self._room(), one)
         if not self._cluster.pools:
             return within_quota
-        others = [_fetch(model) for model in self._settings.models]
+        others = [self._fetch(model) for model in self._settings.models]
         others += [
             placement.Pods(amounts(model, self._cluster), model.replicas, model.node_pool)
             for model in self._settings.models
             if model is not self._model
         ]
-        return min(within_quota, placement.pods_that_fit(self._servers(), others, self._cluster.pools))
+        pools = self._cluster.pools
+        if self._bound_to_one_node:
+            pools = tuple(replace(pool, max_nodes=min(pool.max_nodes, 1)) for pool in pools)
+            others = [self._fetch(self._model)]
+        return min(within_quota, placement.pods_that_fit(self._servers(), others, pools))
 
     def _room(self) -> dict[str, int]:
         """What quota and capacity leave for this model's servers beside the others and the fetch Jobs."""
@@ -596,17 +611,10 @@ class ModelPlanner:
                 if name != "ephemeral-storage":
                     limits[name] = min(limits[name], held.get(name, capacity.accelerators.get(name, 0)))
         for other in self._settings.models:
-            taken = [_fetch(other)]
+            taken = [self._fetch(other)]
             if other is not self._model:
                 taken.append(placement.Pods(amounts(other, self._cluster), other.replicas))
             for pods in taken:
                 for name, amount in pods.amounts.items():
                     limits[name] -= amount * pods.count
         return {name: max(0, amount) for name, amount in limits.items()}
-
-
-def _fetch(model: Model) -> placement.Pods:
-    fetch = model.fetch.resources
-    return placement.Pods(
-        {"cpu": fetch.cpu, "memory": fetch.memory, "ephemeral-storage": fetch.ephemeral_storage}, 1
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.problems import below
+from components.etcd.plan import EtcdPlan, plan_etcd
 from components.load_balancer.plan import EntryPlan
 from components.object_storage.plan import BucketsPlan
 from stacks.cloud_services import (
@@ -20,6 +21,7 @@ from stacks.clusters import ClusterPlan, plan_cluster
 from stacks.images import resolve_images
 from stacks.load import load_settings
 from stacks.model_plan import ModelPlan, ModelPlanner
+from stacks.placement import open_pools
 from stacks.problems import Problem, SettingsError
 from stacks.quota import quota_problems
 from stacks.settings import Settings
@@ -38,6 +40,7 @@ class PlatformPlan:
     """References by name."""
     entry: EntryPlan | None = None
     buckets: BucketsPlan | None = None
+    etcd: EtcdPlan | None = None
 
     @property
     def protect(self) -> bool:
@@ -69,7 +72,8 @@ def plan_platform(
     cluster, problems = plan_cluster(settings.cluster, protect=protect)
     if cluster is None:
         raise SettingsError(file, [*below("cluster", problems), *_duplicates(settings)])
-    problems = [*_duplicates(settings), *quota_problems(settings, cluster)]
+    etcd, problems = _plan_etcd(settings, cluster, images, protect=protect)
+    problems += [*_duplicates(settings), *quota_problems(settings, cluster, etcd)]
     entry, found = plan_cloud_entry(settings)
     problems.extend(below("entry", found))
     buckets, found = plan_cloud_buckets(settings, stack, protect=protect)
@@ -93,7 +97,24 @@ def plan_platform(
         images=images,
         entry=entry,
         buckets=buckets,
+        etcd=etcd,
     )
+
+
+def _plan_etcd(
+    settings: Settings, cluster: ClusterPlan, images: Mapping[str, str], *, protect: bool
+) -> tuple[EtcdPlan | None, list[Problem]]:
+    if settings.etcd is None:
+        return None, []
+    nodes = sum(pool.max_nodes for pool in open_pools(cluster.pools)) if cluster.pools else cluster.nodes
+    plan, problems = plan_etcd(
+        settings.etcd,
+        namespace=settings.tenant.namespace,
+        images=images,
+        protect=protect,
+        nodes=nodes,
+    )
+    return plan, list(below("etcd", problems))
 
 
 def _duplicates(settings: Settings) -> Iterable[Problem]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from components.etcd.component import EtcdCluster, EtcdClusterArgs
+from components.etcd.plan import EtcdPlan
 from components.load_balancer.component import LoadBalancer, LoadBalancerArgs
 from components.load_balancer.plan import EntryPlan
 from components.model_server.component import (
@@ -18,13 +21,20 @@ from components.model_server.component import (
 )
 from components.model_server.vllm import PORT
 from components.model_store.component import ModelStore, ModelStoreArgs, ModelStoreSpec
+from components.service_registry.component import (
+    ModelServers,
+    RegistryPlan,
+    ServiceRegistry,
+    ServiceRegistryArgs,
+)
 from components.tenant_namespace.component import ContainerLimits, Quota, TenantNamespace, TenantNamespaceArgs
 from stacks.config import raw_settings
 from stacks.examples import example_values
 from stacks.images import VERIFIER
 from stacks.model_plan import ModelPlan
 from stacks.plan import PlatformPlan, plan_settings
-from stacks.problems import SettingsError
+from stacks.problems import Problem, SettingsError
+from stacks.settings.images import RegistryImages
 from stacks.settings.model import SCRATCH_BYTES
 from stacks.targets.build import build_target
 from stacks.targets.target import Target
@@ -46,9 +56,18 @@ def plan_stack(root: Path = ROOT) -> PlatformPlan:
     file = f"Pulumi.{stack}.yaml"
     raw = raw_settings(file)
     plan = plan_settings(raw, stack, file, root)
-    if not pulumi.runtime.is_dry_run() and (examples := list(example_values(raw))):
+    if not pulumi.runtime.is_dry_run() and (examples := _examples(raw, plan)):
         raise SettingsError(file, examples)
     return plan
+
+
+def _examples(raw: Mapping[str, Any], plan: PlatformPlan) -> list[Problem]:
+    """Example values that cannot be deployed."""
+    images = plan.settings.images
+    build = images.build if isinstance(images, RegistryImages) else None
+    # The first build tells the digest to write.
+    told = {f"images.references.{app}" for app in build.apps} if build else set()
+    return [problem for problem in example_values(raw) if problem.path not in told]
 
 
 def build_stack(root: Path = ROOT) -> Platform:
@@ -85,7 +104,7 @@ def build_platform(plan: PlatformPlan, target: Target) -> Platform:
             ModelServerArgs(
                 namespace=tenant.name,
                 service_account=tenant.service_account,
-                spec=_server_spec(plan, item),
+                spec=_server_spec(plan, item, target.client_cidrs if item is plan.models[0] else ()),
                 image=target.images[item.engine_image],
                 verifier_image=target.images[VERIFIER],
                 weights_claim=store.claim,
@@ -108,10 +127,33 @@ def build_platform(plan: PlatformPlan, target: Target) -> Platform:
         "dashboards": {},
         **target.outputs,
     }
+    if plan.etcd is not None:
+        _build_registry(plan, plan.etcd, tenant, target)
     if plan.entry is not None:
         entry = LoadBalancer("entry", _entry_args(plan, plan.entry, tenant), opts)
         outputs |= {"endpoint": entry.endpoint, "loadBalancer": entry.address}
     return Platform(outputs)
+
+
+def _build_registry(plan: PlatformPlan, etcd: EtcdPlan, tenant: TenantNamespace, target: Target) -> None:
+    """etcd, and in it the record of which server serves what."""
+    cluster = EtcdCluster(
+        "etcd",
+        EtcdClusterArgs(namespace=tenant.name, service_account=tenant.service_account, plan=etcd),
+        target.options,
+    )
+    servers = tuple(
+        ModelServers(item.model.name, PORT, "https" if item.tls_secret else "http") for item in plan.models
+    )
+    ServiceRegistry(
+        "service-registry",
+        ServiceRegistryArgs(
+            namespace=tenant.name,
+            service_account=tenant.service_account,
+            plan=RegistryPlan(etcd, servers),
+        ),
+        target.options_after(cluster),
+    )
 
 
 def _entry_args(plan: PlatformPlan, entry: EntryPlan, tenant: TenantNamespace) -> LoadBalancerArgs:
@@ -133,6 +175,7 @@ def _tenant_args(plan: PlatformPlan) -> TenantNamespaceArgs:
         pod_security_version=plan.pod_security_version,
         quota=Quota(
             cpu=quota.cpu,
+            cpu_limits=quota.cpu_limits or quota.cpu,
             memory=quota.memory,
             ephemeral_storage=quota.ephemeral_storage,
             storage=quota.storage,
@@ -165,6 +208,8 @@ def _store_spec(plan: PlatformPlan, item: ModelPlan) -> ModelStoreSpec:
         resources=model.fetch.resources.resources(),
         deadline_seconds=item.fetch_deadline_seconds,
         source_networks=item.source_networks,
+        node_selector=item.node_selector if item.volume_follows_node else {},
+        tolerations=item.tolerations if item.volume_follows_node else (),
         identity_endpoints=_identity_endpoints(plan, item),
     )
 
@@ -174,7 +219,7 @@ def _identity_endpoints(plan: PlatformPlan, item: ModelPlan) -> tuple[tuple[str,
     return store.identity_endpoints if store and store.kind == item.model.source.kind else ()
 
 
-def _server_spec(plan: PlatformPlan, item: ModelPlan) -> ModelServerSpec:
+def _server_spec(plan: PlatformPlan, item: ModelPlan, client_cidrs: tuple[str, ...]) -> ModelServerSpec:
     model = item.model
     return ModelServerSpec(
         model=model.name,
@@ -193,5 +238,6 @@ def _server_spec(plan: PlatformPlan, item: ModelPlan) -> ModelServerSpec:
         trusted_clients=plan.settings.tenant.trusted_clients,
         node_selector=item.node_selector,
         tolerations=item.tolerations,
+        client_cidrs=client_cidrs,
         tls_secret=item.tls_secret,
     )

@@ -1,68 +1,100 @@
-"""What all models ask of the tenant's quota together."""
+"""What everything in the namespace asks of the tenant's quota together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from components.common.quantities import format_bytes
+from components.etcd.plan import EtcdPlan
 from components.model_store.sources import FileSource
 from stacks.clusters import ClusterPlan
 from stacks.model_plan import server_accelerator
 from stacks.problems import Problem
 from stacks.settings import Settings
+from stacks.settings.model import Model
+
+_COUNTED: Final = ("pods", "persistentVolumeClaims", "jobs")
 
 
-def quota_problems(settings: Settings, cluster: ClusterPlan) -> Iterable[Problem]:
-    """Servers and fetch Jobs that the tenant's quota would refuse only when they are created."""
-    quota, models = settings.tenant.quota, settings.models
-    demands = {
-        "cpu": (quota.cpu, sum(m.resources.cpu * m.replicas + m.fetch.resources.cpu for m in models), "{}m"),
-        "memory": (
-            quota.memory,
-            sum(m.resources.memory * m.replicas + m.fetch.resources.memory for m in models),
-            None,
-        ),
-        "ephemeralStorage": (
-            quota.ephemeral_storage,
-            sum(
-                m.resources.ephemeral_storage * m.replicas + m.fetch.resources.ephemeral_storage
-                for m in models
-            ),
-            None,
-        ),
-        "storage": (
-            quota.storage,
-            sum(m.storage.size + (m.source.size if isinstance(m.source, FileSource) else 0) for m in models),
-            None,
-        ),
-        "pods": (quota.pods, sum(m.replicas + 1 for m in models), "{}"),
-        "persistentVolumeClaims": (
-            quota.persistent_volume_claims,
-            sum(1 + isinstance(m.source, FileSource) for m in models),
-            "{}",
-        ),
+def quota_problems(settings: Settings, cluster: ClusterPlan, etcd: EtcdPlan | None) -> Iterator[Problem]:
+    """Pods and Jobs that the tenant's quota would refuse only when they are created."""
+    quota = settings.tenant.quota
+    limits: Mapping[str, int] = {
+        "cpu": quota.cpu,
+        "cpuLimits": quota.cpu_limits or quota.cpu,
+        "memory": quota.memory,
+        "ephemeralStorage": quota.ephemeral_storage,
+        "storage": quota.storage,
+        "pods": quota.pods,
+        "persistentVolumeClaims": quota.persistent_volume_claims,
+        "jobs": quota.jobs,
     }
-    for key, (limit, needed, form) in demands.items():
-        if needed > limit:
-            shown, need = (
-                (form.format(limit), form.format(needed))
-                if form
-                else (format_bytes(limit), format_bytes(needed))
-            )
+    demand = _etcd_demand(etcd)
+    for model in settings.models:
+        demand.update(_model_demand(model))
+    for key, limit in limits.items():
+        if demand[key] > limit:
             yield Problem(
                 f"tenant.quota.{key}",
-                f"{shown}: the models and their fetch Jobs need {need}; raise it, or lower replicas or "
-                "resources",
+                f"{_text(key, limit)}: the models, their fetch Jobs and etcd need {_text(key, demand[key])}; "
+                "raise it, or lower replicas or resources",
             )
-    needed_accelerators: dict[str, int] = {}
-    for model in models:
+    yield from _accelerator_problems(settings, cluster)
+
+
+def _model_demand(model: Model) -> Counter[str]:
+    """Of all servers of a model and its fetch Job."""
+    server, fetch = model.resources, model.fetch.resources
+    source = model.source if isinstance(model.source, FileSource) else None
+    return Counter(
+        {
+            "cpu": server.cpu * model.replicas + fetch.cpu,
+            "cpuLimits": server.cpu * model.replicas + fetch.cpu,
+            "memory": server.memory * model.replicas + fetch.memory,
+            "ephemeralStorage": server.ephemeral_storage * model.replicas + fetch.ephemeral_storage,
+            "storage": model.storage.size + (source.size if source else 0),
+            "pods": model.replicas + 1,
+            "persistentVolumeClaims": 2 if source else 1,
+            "jobs": 1,
+        }
+    )
+
+
+def _etcd_demand(etcd: EtcdPlan | None) -> Counter[str]:
+    if etcd is None:
+        return Counter()
+    demand = etcd.demand
+    return Counter(
+        {
+            "cpu": demand.cpu_requests,
+            "cpuLimits": demand.cpu_limits,
+            "memory": demand.memory,
+            "ephemeralStorage": demand.ephemeral_storage,
+            "storage": demand.storage,
+            "pods": demand.pods,
+            "persistentVolumeClaims": demand.claims,
+            "jobs": demand.jobs,
+        }
+    )
+
+
+def _accelerator_problems(settings: Settings, cluster: ClusterPlan) -> Iterator[Problem]:
+    needed: Counter[str] = Counter()
+    for model in settings.models:
         if accelerator := server_accelerator(model, cluster):
-            needed_accelerators[accelerator.resource] = (
-                needed_accelerators.get(accelerator.resource, 0) + accelerator.count * model.replicas
-            )
-    for resource, count in needed_accelerators.items():
-        if count > quota.accelerators.get(resource, 0):
+            needed[accelerator.resource] += accelerator.count * model.replicas
+    for resource, count in needed.items():
+        limit = settings.tenant.quota.accelerators.get(resource, 0)
+        if count > limit:
             yield Problem(
                 f"tenant.quota.accelerators.{resource}",
-                f"{quota.accelerators.get(resource, 0)}: the models need {count}; raise it or lower replicas",
+                f"{limit}: the models need {count}; raise it or lower replicas",
             )
+
+
+def _text(key: str, amount: int) -> str:
+    if key in ("cpu", "cpuLimits"):
+        return f"{amount}m"
+    return str(amount) if key in _COUNTED else format_bytes(amount)

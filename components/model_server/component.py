@@ -64,6 +64,8 @@ class ModelServerSpec:
     """Labels of the nodes that qualify."""
     tolerations: tuple[Taint, ...]
     """Taints of the nodes that qualify."""
+    client_cidrs: tuple[str, ...] = ()
+    """Addresses that may reach the API besides: those of proxies in the nodes' own network."""
     tls_secret: str | None = None
     """Secret of type kubernetes.io/tls whose certificate the server answers with; None: plain HTTP."""
 
@@ -121,7 +123,13 @@ class ModelServer(pulumi.ComponentResource):
                                 namespace_selector=meta.v1.LabelSelectorArgs(
                                     match_labels=dict(spec.trusted_clients)
                                 )
-                            )
+                            ),
+                            *(
+                                networking.v1.NetworkPolicyPeerArgs(
+                                    ip_block=networking.v1.IPBlockArgs(cidr=cidr)
+                                )
+                                for cidr in spec.client_cidrs
+                            ),
                         ],
                         ports=[networking.v1.NetworkPolicyPortArgs(port=PORT, protocol="TCP")],
                     )

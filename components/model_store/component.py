@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_kubernetes import batch, core, meta, networking
 
+from components.accelerators.shapes import Taint
 from components.common.labels import object_labels, selector_labels
 from components.common.names import MAX_NAME, bounded_name
 from components.common.outputs import known_after
@@ -17,6 +19,7 @@ from components.common.pods import (
     pod_security_context,
     requirements,
     scratch_volume,
+    toleration,
 )
 from components.common.quantities import MIB, Resources, format_bytes
 from components.model_store.manifest import ANNOTATION, FILE, MOUNT, Manifest
@@ -53,6 +56,10 @@ class ModelStoreSpec:
     """After this the fetch is given up."""
     source_networks: tuple[str, ...] = ()
     """Networks that the source is reached through."""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the nodes that the volume may lie on; empty where any node can mount it."""
+    tolerations: tuple[Taint, ...] = ()
+    """Taints of those nodes."""
     identity_endpoints: tuple[tuple[str, int], ...] = ()
     """Networks and TCP ports where the Job gets the credentials of its service account, if it has any."""
 
@@ -288,6 +295,8 @@ def _fetch_job(
                     service_account_name=service_account,
                     automount_service_account_token=False,
                     enable_service_links=False,
+                    node_selector=dict(spec.node_selector) or None,
+                    tolerations=[toleration(taint) for taint in spec.tolerations] or None,
                     security_context=pod_security_context(),
                     containers=[
                         core.v1.ContainerArgs(

@@ -15,7 +15,8 @@ from components.common.schema import FrozenModel
 class _RemoteSource(FrozenModel):
     egress_cidrs: tuple[str, ...] = ()
     """Networks that the fetch Job may connect to: the source's, or those of a proxy or private endpoint.
-    Without it, for an object store of the cluster's own cloud: the private endpoints that the platform makes."""
+    Without it, for the object store of the cluster's own cloud: the private endpoints that the platform
+    makes."""
     credentials_secret: DnsLabel | None = None
     """Name of a Secret in the namespace whose keys become the Job's environment (`HF_TOKEN`, `AWS_…`)."""
 

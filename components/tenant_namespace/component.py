@@ -20,7 +20,9 @@ class Quota:
     """Upper bounds on everything that the tenant may ask for at once."""
 
     cpu: int
-    """Thousandths of a CPU, requests and limits alike."""
+    """Thousandths of a CPU that are asked for."""
+    cpu_limits: int
+    """Thousandths of a CPU that may be used; more than `cpu` where a container's limit exceeds its request."""
     memory: int
     """Bytes, requests and limits alike."""
     ephemeral_storage: int
@@ -41,7 +43,7 @@ class Quota:
         """The `hard` section of a ResourceQuota."""
         return {
             "requests.cpu": format_millicores(self.cpu),
-            "limits.cpu": format_millicores(self.cpu),
+            "limits.cpu": format_millicores(self.cpu_limits),
             "requests.memory": format_bytes(self.memory),
             "limits.memory": format_bytes(self.memory),
             "requests.ephemeral-storage": format_bytes(self.ephemeral_storage),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.common.schema import FrozenModel
+from components.etcd.settings import EtcdSettings
 from components.load_balancer.settings import Entry
 from components.object_storage.settings import Buckets
 from stacks.settings.cluster import Cluster
@@ -34,5 +35,7 @@ class Settings(FrozenModel):
     """How clients outside the cluster reach the first model; without it, they do not. On EKS and GKE."""
     buckets: Buckets | None = None
     """Buckets for published models and for the audit trail. On EKS and GKE."""
+    etcd: EtcdSettings | None = None
+    """The platform's own etcd, which the registry of model servers is kept in; without it, there is none."""
     data_protection: Literal["none", "protected"] = "protected"
     """`protected` refuses to delete what holds data, and keeps it if forced; `none` is for trying out."""

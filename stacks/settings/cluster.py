@@ -10,6 +10,7 @@ from components.common.quantities import Bytes, Millicores
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
 from components.eks.settings import EksCluster
 from components.gke.settings import GkeCluster
+from components.onprem.settings import OnpremCluster
 from stacks.settings.amounts import ExtendedResource
 
 
@@ -38,4 +39,4 @@ class EmbeddedCluster(FrozenModel):
     """What the nodes have left for the tenant."""
 
 
-Cluster = EmbeddedCluster | EksCluster | GkeCluster
+Cluster = EmbeddedCluster | EksCluster | GkeCluster | OnpremCluster

@@ -28,7 +28,8 @@ class RegistryImages(FrozenModel):
     kind: Literal["registry"]
     references: dict[str, ImageReference]
     """Reference with digest (`registry/name:tag@sha256:…`) by name: `weights`, the engine's (`vllm`,
-    `vllm-cpu`, …), and `nvidia-device-plugin` for pools of NVIDIA GPUs on EKS."""
+    `vllm-cpu`, …), and `cluster-autoscaler` and, for pools of NVIDIA GPUs,
+    `nvidia-device-plugin` on EKS, `virtual-ip` on bare metal, `etcd` and `etcd-tools` for etcd."""
     repositories: RegistryRepositories | None = None
     """Repositories to make in the cloud's own registry; without it, they are there already."""
     build: ImageBuild | None = None

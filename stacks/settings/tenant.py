@@ -16,7 +16,9 @@ class Quota(FrozenModel):
     """Upper bounds on everything that the tenant may ask for at once; becomes a ResourceQuota."""
 
     cpu: Millicores
-    """CPU, requests and limits alike."""
+    """CPU that is asked for."""
+    cpu_limits: Millicores | None = None
+    """CPU limits; without it, `cpu`. More where etcd may use more than it asks for."""
     memory: Bytes
     """Memory, requests and limits alike."""
     ephemeral_storage: Bytes

@@ -21,9 +21,10 @@ def app_images(
     if not isinstance(images, RegistryImages) or images.build is None:
         return plan.images
     options = pulumi.ResourceOptions(
-        providers=[docker.Provider("docker")], depends_on=[after] if after else None
+        providers=[docker.Provider("docker", disable_docker_daemon_check=True)],
+        depends_on=[after] if after else None,
     )
-    built = {
+    built: dict[str, pulumi.Input[str]] = {
         app: AppImage(
             f"{app}-image",
             AppImageArgs(app=app, reference=plan.images[app], build=images.build, root=root),

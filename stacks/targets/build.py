@@ -6,20 +6,24 @@ from pathlib import Path
 
 from components.eks.plan import EksPlan
 from components.gke.plan import GkePlan
+from components.onprem.plan import OnpremPlan
 from stacks.plan import PlatformPlan
 from stacks.settings.cluster import EmbeddedCluster
 from stacks.targets.eks import build_eks
 from stacks.targets.embedded import build_embedded
 from stacks.targets.gke import build_gke
+from stacks.targets.onprem import build_onprem
 from stacks.targets.target import Target
 
 
 def build_target(plan: PlatformPlan, root: Path, file: str) -> Target:
     """The plan's cluster, ready for the components on top; raises SettingsError if it cannot be reached."""
-    cloud, cluster = plan.cluster.cloud, plan.settings.cluster
-    if isinstance(cloud, EksPlan):
-        return build_eks(plan, cloud, root)
-    if isinstance(cloud, GkePlan):
-        return build_gke(plan, cloud, root)
+    below, cluster = plan.cluster.below, plan.settings.cluster
+    if isinstance(below, EksPlan):
+        return build_eks(plan, below, root)
+    if isinstance(below, GkePlan):
+        return build_gke(plan, below, root)
+    if isinstance(below, OnpremPlan):
+        return build_onprem(plan, below, root, file)
     assert isinstance(cluster, EmbeddedCluster)
     return build_embedded(cluster, plan.images, root, file)

@@ -18,7 +18,7 @@ from components.model_store.sources import S3Source
 from components.object_storage.access import model_read_statements
 from components.object_storage.s3 import S3Buckets, S3BucketsArgs
 from stacks.cloud_services import bucket_and_prefix, key_administrators, needs_device_plugin
-from stacks.images import DEVICE_PLUGIN
+from stacks.images import AUTOSCALER, DEVICE_PLUGIN
 from stacks.plan import PlatformPlan
 from stacks.settings.images import RegistryImages
 from stacks.targets.app_images import app_images
@@ -56,7 +56,12 @@ def build_eks(plan: PlatformPlan, cloud: EksPlan, root: Path) -> Target:
     device_plugin = plan.images[DEVICE_PLUGIN] if needs_device_plugin(plan.settings, plan.cluster) else None
     addons = EksAddons(
         "addons",
-        EksAddonsArgs(plan=cloud, file_system_id=platform.file_system_id, device_plugin_image=device_plugin),
+        EksAddonsArgs(
+            plan=cloud,
+            file_system_id=platform.file_system_id,
+            device_plugin_image=device_plugin,
+            autoscaler_image=plan.images[AUTOSCALER],
+        ),
         pulumi.ResourceOptions(providers=[cluster]),
     )
     return Target(

@@ -43,7 +43,8 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
             model_readers=tuple(_fetch_principals(plan, cloud)),
         )
         # Principals of a workload identity pool exist once the first cluster with it does.
-        buckets.append(GcsBuckets("buckets", args, _after(options, platform)))
+        after = pulumi.ResourceOptions(providers=[provider], depends_on=[platform])
+        buckets.append(GcsBuckets("buckets", args, after))
     cluster = kubernetes_provider(platform.kubeconfig, after=platform)
     addons = GkeAddons(
         "addons",
@@ -58,10 +59,6 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
         after=(addons, *buckets),
         outputs={"cluster": platform.name},
     )
-
-
-def _after(options: pulumi.ResourceOptions, resource: pulumi.Resource) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions(providers=options.providers, depends_on=[resource])
 
 
 def _fetch_principals(plan: PlatformPlan, cloud: GkePlan) -> list[str]:

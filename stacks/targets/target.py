@@ -17,6 +17,8 @@ class Target:
     """Explicit, so that nothing lands in whichever cluster is current."""
     images: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """References by name."""
+    client_cidrs: tuple[str, ...] = ()
+    """Addresses besides those of trusted pods that the first model's servers admit."""
     after: tuple[pulumi.Resource, ...] = ()
     """What has to be there before the components on top."""
     outputs: dict[str, pulumi.Input[object]] = field(default_factory=dict)
@@ -26,6 +28,10 @@ class Target:
     def options(self) -> pulumi.ResourceOptions:
         """Options of the components on top."""
         return pulumi.ResourceOptions(providers=[self.provider])
+
+    def options_after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
+        """The same, for what has to wait."""
+        return pulumi.ResourceOptions(providers=[self.provider], depends_on=list(resources))
 
 
 def kubernetes_provider(

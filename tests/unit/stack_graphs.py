@@ -13,6 +13,8 @@ from stacks.targets.build import build_target
 from tests.unit.graph import Registration, record
 
 CLOUD_STACKS = ("prod", "staging")
+STACKS = (*CLOUD_STACKS, "onprem")
+"""Those that are planned for clusters of one's own."""
 
 
 def raw_stack(stack: str) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def raw_stack(stack: str) -> dict[str, Any]:
 
 def stack_plan(stack: str, raw: dict[str, Any] | None = None) -> PlatformPlan:
     """Plan of the stack, or of `raw` in its place."""
-    return plan_settings(raw or raw_stack(stack), stack, f"Pulumi.{stack}.yaml", ROOT)
+    return plan_settings(raw_stack(stack) if raw is None else raw, stack, f"Pulumi.{stack}.yaml", ROOT)
 
 
 def graph_of(plan: PlatformPlan, stack: str) -> tuple[list[Registration], dict[str, Any]]:

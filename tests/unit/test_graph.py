@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import kubernetes_validate
-import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 from syrupy.assertion import SnapshotAssertion

@@ -140,7 +140,7 @@ HUB = {"kind": "huggingface", "repo": "a/b", "egressCidrs": ["192.0.2.0/24"]}
         ),
         pytest.param(
             {"tenant.quota.pods": 1},
-            "tenant.quota.pods: 1: the models and their fetch Jobs need 2",
+            "tenant.quota.pods: 1: the models, their fetch Jobs and etcd need 2",
             id="pods",
         ),
         pytest.param(
