@@ -509,11 +509,8 @@ class EtcdCluster(pulumi.ComponentResource):
                                         image=plan.tools_image,
                                         image_pull_policy="IfNotPresent",
                                         command=["python3", "-m", "etcd_tools"],
-                                        args=[
-                                            f"--endpoints={','.join(plan.member_endpoints)}",
-                                            f"--tls={TLS}/client",
-                                            *arguments,
-                                        ],
+                                        args=arguments,
+                                        env=[tools_environment(plan)],
                                         resources=requirements(plan.tools_resources),
                                         security_context=container_security_context(),
                                         termination_message_policy="FallbackToLogsOnError",
@@ -528,6 +525,11 @@ class EtcdCluster(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )
+
+
+def tools_environment(plan: EtcdPlan) -> core.v1.EnvVarArgs:
+    """Where the tools find the members; their certificate lies where they look for it."""
+    return core.v1.EnvVarArgs(name="ETCD_ENDPOINTS", value=",".join(plan.member_endpoints))
 
 
 def _pods(labels: dict[str, str]) -> networking.v1.NetworkPolicyPeerArgs:

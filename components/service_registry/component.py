@@ -206,8 +206,6 @@ def _pod(args: ServiceRegistryArgs) -> core.v1.PodSpecArgs:
                 image_pull_policy="IfNotPresent",
                 command=["python3", "-m", "etcd_tools"],
                 args=[
-                    f"--endpoints={','.join(plan.etcd.member_endpoints)}",
-                    f"--tls={TLS}/client",
                     "registry",
                     f"--ttl={plan.lease_seconds}",
                     f"--interval={plan.interval_seconds}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from etcd_tools.errors import Refused
 from etcd_tools.gateway import Credentials
 
 DEFAULT_TLS = Path("/etc/etcd/tls/client")
+ENDPOINTS = "ETCD_ENDPOINTS"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +32,11 @@ def _report(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="etcd_tools", description="Prepares, maintains and uses an etcd cluster.")
-    parser.add_argument("--endpoints", default="", help="addresses of the members, separated by commas")
+    parser.add_argument(
+        "--endpoints",
+        default=os.environ.get(ENDPOINTS, ""),
+        help=f"addresses of the members, separated by commas (the variable {ENDPOINTS})",
+    )
     parser.add_argument(
         "--tls",
         type=Path,
@@ -74,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("recover-space", help="after alarm NOSPACE: compact, defragment, take the alarm back")
     commands.add_parser("status", help="all members, in the order in which they may be restarted")
     commands.add_parser("order", help="names of the members in the order in which they may be restarted")
+
+    may = commands.add_parser("may-restart", help="succeeds if restarting a member endangers nothing")
+    may.add_argument("member")
+
+    wait = commands.add_parser("wait", help="until all members are healthy")
+    wait.add_argument("--seconds", type=float, default=600.0)
 
     change = commands.add_parser("replace", help="take a lost member out and an empty one in")
     change.add_argument("member")
@@ -158,6 +170,14 @@ def _order(options: argparse.Namespace) -> None:
     print("\n".join(member.label for member in disturbance_order(health)))
 
 
+def _may_restart(options: argparse.Namespace) -> None:
+    maintenance.may_restart(_cluster(options).health(), options.member)
+
+
+def _wait(options: argparse.Namespace) -> None:
+    maintenance.wait_healthy(_cluster(options), options.seconds)
+
+
 def _registry(options: argparse.Namespace) -> None:
     backends = tuple(registry.Backend.parse(text) for text in options.server)
     registrar = registry.Registrar(_cluster(options), backends, options.ttl, _report)
@@ -194,6 +214,8 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "recover-space": _recover_space,
     "status": _status,
     "order": _order,
+    "may-restart": _may_restart,
+    "wait": _wait,
     "replace": _replace,
     "registry": _registry,
     "servers": _servers,

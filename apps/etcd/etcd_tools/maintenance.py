@@ -191,6 +191,33 @@ def _promoted(cluster: Cluster, learner: Member) -> bool:
     return True
 
 
+def may_restart(health: Health, name: str) -> Member:
+    """The member, if restarting it costs nobody anything that matters.
+
+    :raises Refused: another member is ill, or its restart would leave no quorum: an update halts there.
+    """
+    member = health.find(name)
+    others = [other.label for other in health.members if other.id != member.id and not health.healthy(other)]
+    if others and health.healthy(member):
+        raise Refused(member.label, f"must wait, because {', '.join(others)} is not healthy; {_INSUFFICIENT}")
+    if not tolerates_loss(health, member):
+        raise Refused(member.label, f"its restart would leave no quorum; {_INSUFFICIENT}")
+    return member
+
+
+def wait_healthy(cluster: Cluster, seconds: float) -> None:
+    """Until all members are healthy.
+
+    :raises Refused: that takes longer.
+    """
+
+    def healthy() -> bool:
+        health = cluster.health()
+        return all(health.healthy(member) for member in health.members)
+
+    cluster.wait("all members healthy", healthy, seconds)
+
+
 def lines(health: Health, raised: dict[int, list[str]]) -> Iterator[str]:
     """For people: each member with its state, in the order in which they may be restarted."""
     leader = health.leader

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from etcd_tools.cluster import Cluster
 from etcd_tools.errors import ApiError, Unreachable
-from etcd_tools.gateway import Gateway, Json
-
-from etcd_tools import gateway as _gateway  # isort: skip
+from etcd_tools.gateway import Credentials, Gateway, Json
 
 
 @dataclass
@@ -160,7 +159,7 @@ class FakeCluster(Cluster):
 
     def __init__(self, etcd: FakeEtcd) -> None:
         self.now = 0.0
-        credentials = _gateway.Credentials(_gateway.Path("/none"))
+        credentials = Credentials(Path("/none"))
         endpoints = [member.endpoint for member in etcd.members]
         super().__init__(endpoints, credentials, clock=lambda: self.now, sleep=self._pass)
         self._etcd = etcd

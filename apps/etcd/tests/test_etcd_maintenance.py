@@ -215,3 +215,22 @@ def test_a_cluster_needs_endpoints() -> None:
 def test_free_space_of_an_empty_file_is_nothing() -> None:
     assert Status("e", 1, 1, "", 0, 0, False, 1, 1).free_percent == 0
     assert FakeMember(1, "etcd-0").endpoint
+
+
+def test_any_one_of_three_healthy_members_may_be_restarted(etcd: FakeEtcd, cluster: FakeCluster) -> None:
+    assert [maintenance.may_restart(cluster.health(), f"etcd-{i}").id for i in range(3)] == [1, 2, 3]
+
+
+def test_f32_with_an_ill_member_only_that_one_may_be_restarted(etcd: FakeEtcd, cluster: FakeCluster) -> None:
+    etcd.members[1].healthy = False
+    assert maintenance.may_restart(cluster.health(), "etcd-1").id == 2
+    for name in ("etcd-0", "etcd-2"):
+        with pytest.raises(Refused, match=f"{name}: must wait, because etcd-1 is not healthy"):
+            maintenance.may_restart(cluster.health(), name)
+
+
+def test_an_update_waits_for_all_and_ends_with_its_reason(etcd: FakeEtcd, cluster: FakeCluster) -> None:
+    maintenance.wait_healthy(cluster, 5)
+    etcd.members[1].answers = False
+    with pytest.raises(Refused, match="all members healthy: not within 30 s"):
+        maintenance.wait_healthy(cluster, 30)

@@ -1,1 +1,1 @@
-"""Faults F21 to F31, injected into real etcd processes in network namespaces of the tests' own."""
+"""Faults F21 to F32, injected into real etcd processes in network namespaces of the tests' own."""
