@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,18 @@ from typing import Any
 
 import pytest
 
+from stacks.summary import events
 from toolchain import paths, pulumi_home
+from toolchain import stack as toolchain_stack
 from toolchain.errors import ToolchainError
+from toolchain.event_log import EventLog
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 STACKS = ("prod", "staging")
+
+
+GUIDES = {"prod": "eks.md", "staging": "gke.md"}
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +119,32 @@ def test_the_summary_tells_accelerators_cost_and_images(planned: tuple[str, dict
     assert all(image["pinned"] for image in summary["images"])
     assert output.rstrip().endswith("The preview is complete and no policy refuses it.")
     assert f"Summary of stack {stack}" in output
+
+
+@pytest.mark.usefixtures("_engine")
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_guides_first_update_makes_everything_below_the_kubernetes_api(stack: str) -> None:
+    guide = (paths.ROOT / "docs" / "guides" / GUIDES[stack]).read_text(encoding="utf-8")
+    targets = [f"--target={pattern}" for pattern in re.findall(r"--target '(\S+)'", guide)]
+    planned = toolchain_stack.Stack(stack)
+    planned.ensure()
+    environment = {**os.environ, **toolchain_stack.environment(), "PULUMI_DEBUG_COMMANDS": "true"}
+    environment["PULUMI_HOME"] = str(pulumi_home.ensure_plan_home())
+    del environment["PULUMI_OPTION_POLICY_PACK"]
+    command = [paths.BIN / "pulumi", "preview", "--stack", stack, "--config-file", planned.copy, *targets]
+    command += ["--non-interactive", "--color=never", "--suppress-progress"]
+    with EventLog() as log:
+        done = subprocess.run(
+            [*command, "--event-log", log.path],
+            cwd=paths.ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout
+    made = [one.type for one in events.read(log.lines).resources if one.operation == "create"]
+    packages = {token.split(":")[0] for token in made} - {"pulumi", "autoglm"}
+    assert packages == {{"prod": "aws", "staging": "gcp"}[stack]}
+    assert len(made) > 50
