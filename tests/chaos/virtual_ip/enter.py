@@ -55,7 +55,6 @@ def main() -> None:
 
 
 def _become(options: dict[str, object], program: list[str]) -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     root, run = str(options["root"]), str(options["run"])
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
     _mount(root, root, "", _MS_BIND)
@@ -75,6 +74,8 @@ def _become(options: dict[str, object], program: list[str]) -> None:
         os.setgroups([])
         os.setgid(user)
         os.setuid(user)
+    # Only now: a change of user clears it. The kernel then ends the whole PID namespace with this process.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # As `allowPrivilegeEscalation: false` does.
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.execv(program[0], program)

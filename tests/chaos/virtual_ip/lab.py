@@ -4,9 +4,11 @@ the DaemonSet runs, from the image's file system, with the containers' users and
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -87,13 +89,20 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the program; its children share its fate if it is killed (PID namespace)."""
-        os.kill(self.pid, number)
+        # Once its launcher has seen it end, the number may be another's.
+        if self.launcher.poll() is None:
+            os.kill(self.pid, number)
 
     def end(self) -> None:
-        """Kill it, if it still runs."""
-        if self.launcher.poll() is None:
+        """Kill it and all that it has started, and wait until they are gone."""
+        # The first process of a PID namespace takes the others with it.
+        with contextlib.suppress(ProcessLookupError, LabError):
+            self.send(signal.SIGKILL)
+        try:
+            self.launcher.wait(10)
+        except subprocess.TimeoutExpired:
             self.launcher.kill()
-        self.launcher.wait(10)
+            self.launcher.wait(10)
 
 
 @dataclass
@@ -310,6 +319,7 @@ class Lab:
         self.close()
 
     def _build(self) -> None:
+        _remove_stale_namespaces()
         self._namespace(self.switch)
         ip("-n", self.switch, "link", "add", "br0", "type", "bridge")
         ip("-n", self.switch, "link", "set", "br0", "up")
@@ -427,6 +437,14 @@ class Lab:
             for node in self.nodes
             for name in node.processes
         )
+
+
+def _remove_stale_namespaces() -> None:
+    """Those of test runs that were killed; their processes have gone with them."""
+    for file in Path("/run/netns").glob("vip*-*"):
+        owner = re.match(r"vip(\d+)-", file.name)
+        if owner and not Path(f"/proc/{owner[1]}").exists():
+            subprocess.run(["ip", "netns", "delete", file.name], check=False, capture_output=True)
 
 
 def longest_gap(samples: Sequence[Sample]) -> float:

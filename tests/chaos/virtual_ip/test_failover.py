@@ -6,6 +6,7 @@ bounded time while the address moves; exactly one otherwise.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -67,6 +68,24 @@ def the_holder(lab: Lab) -> Node:
     holder = lab.holder()
     assert holder is not None
     return holder
+
+
+def test_the_lab_leaves_nothing_behind(root: Path) -> None:
+    with Lab(plan(), root, ("192.168.1.253:8000",)) as lab:
+        lab.settle()
+        networks = {Path(f"/run/netns/{node.namespace}").stat().st_ino for node in lab.nodes}
+        assert _processes_in(networks)
+    assert _processes_in(networks) == []
+    assert not any(Path(f"/run/netns/{node.namespace}").exists() for node in lab.nodes)
+
+
+def _processes_in(networks: set[int]) -> list[str]:
+    found = []
+    for link in Path("/proc").glob("[0-9]*/ns/net"):
+        with contextlib.suppress(OSError):
+            if link.stat().st_ino in networks:
+                found.append(link.parts[2])
+    return found
 
 
 def test_the_samples_are_dense(lab: Lab) -> None:
