@@ -1,0 +1,228 @@
+"""etcd and the service registry of the deployed stack: real pods, real certificates, real losses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.harness import kube
+from tests.harness.published import MODEL
+from toolchain import paths
+
+_REGISTRY = "deploy/etcd-registry"
+_BACK_SECONDS = 300
+"""A pod with little CPU on a busy machine takes its time to start."""
+
+# Runs in the registry's pod, whose certificate and name make it a client of etcd.
+WRITER = """
+import json, os, sys, time
+from pathlib import Path
+from etcd_tools.cluster import Cluster
+from etcd_tools.errors import Refused
+from etcd_tools.gateway import Credentials, encoded
+
+seconds = float(sys.argv[1])
+cluster = Cluster(os.environ["ETCD_ENDPOINTS"].split(","), Credentials(Path("/etc/etcd/tls/client")),
+timeout=2.0) started, keys, pause, last = time.monotonic(), [], 0.0, time.monotonic() while time.monotonic() -
+started < seconds:
+    key = f"/e2e/{len(keys):05}"
+    try:
+        cluster.call("kv/put", {"key": encoded(key), "value": encoded(key)})
+    except Refused:
+        time.sleep(0.2)
+        continue
+    now = time.monotonic()
+    keys.append(key)
+    pause, last = max(pause, now - last), now
+answer = cluster.call("kv/range", {"key": encoded("/e2e/"), "range_end": encoded("/e20"), "keys_only": True})
+print(json.dumps({"written": len(keys), "there": len(answer.get("kvs", [])), "pause": pause}))
+cluster.call("kv/deleterange", {"key": encoded("/e2e/"), "range_end": encoded("/e20")})
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _deployed(namespace: str) -> None:
+    found = kube.kubectl(
+        "get", "statefulset", "etcd", "--namespace", namespace, "--ignore-not-found", "-o", "name"
+    )
+    if not found.stdout.strip():
+        pytest.skip("the stack's settings have no section etcd")
+
+
+def tools(namespace: str, *arguments: str, timeout: float = 120) -> str:
+    """`etcd_tools` in the registry's pod."""
+    command = ("exec", "--namespace", namespace, _REGISTRY, "--", "python3", "-m", "etcd_tools", *arguments)
+    return kube.kubectl(*command, timeout=timeout).succeeded().stdout
+
+
+def member_pods(namespace: str) -> dict[str, dict[str, Any]]:
+    selector = ("--namespace", namespace, "-l", "app.kubernetes.io/name=etcd")
+    return {pod["metadata"]["name"]: pod for pod in kube.items("pods", *selector)}
+
+
+def all_healthy(namespace: str) -> bool:
+    result = kube.kubectl(
+        "exec", "--namespace", namespace, _REGISTRY, "--", "python3", "-m", "etcd_tools", "status", timeout=60
+    )
+    return result.status == 0
+
+
+def test_three_members_agree(namespace: str) -> None:
+    kube.wait_until("all members healthy", lambda: all_healthy(namespace), _BACK_SECONDS)
+    lines = tools(namespace, "status").splitlines()
+    assert len(lines) == 3
+    assert sum(": leader," in line for line in lines) == 1
+    assert sorted(line.split()[0] for line in lines) == ["etcd-0", "etcd-1", "etcd-2"]
+
+
+def test_the_model_server_is_registered(namespace: str) -> None:
+    (server,) = kube.items("pods", "--namespace", namespace, "-l", "app.kubernetes.io/name=model-server")
+    address = server["status"]["podIP"]
+
+    def line() -> str | None:
+        return next(
+            (li for li in tools(namespace, "servers").splitlines() if f"{MODEL}/{address}:8000" in li), None
+        )
+
+    entry = kube.wait_until("model server registered", line, 60)
+    assert re.search(rf"  {MODEL}  ready since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", entry)
+
+
+def test_writes_continue_while_a_members_pod_is_deleted(namespace: str) -> None:
+    kube.wait_until("all members healthy", lambda: all_healthy(namespace), _BACK_SECONDS)
+    # The leader: the loss that costs most.
+    leader = tools(namespace, "order").split()[-1]
+    before = member_pods(namespace)[leader]["metadata"]["uid"]
+    output: list[str] = []
+
+    def write() -> None:
+        command = ("exec", "--namespace", namespace, _REGISTRY, "--", "python3", "-c", WRITER, "40")
+        output.append(kube.kubectl(*command, timeout=120).succeeded().stdout)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(8)
+    kube.kubectl("delete", "pod", leader, "--namespace", namespace, "--wait=false").succeeded()
+    writer.join()
+    result = json.loads(output[0])
+    assert result["written"] == result["there"]
+    assert result["written"] > 20
+    assert result["pause"] < 15, "writes did not go on"
+
+    def replaced() -> bool:
+        pod = member_pods(namespace).get(leader)
+        return pod is not None and pod["metadata"]["uid"] != before and all_healthy(namespace)
+
+    kube.wait_until(f"{leader} back", replaced, _BACK_SECONDS)
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(namespace: str) -> None:
+    secret = ("secret", "etcd-server", "--namespace", namespace)
+    before = kube.get(*secret)["data"]["tls.crt"]
+    starts = {
+        name: pod["status"]["containerStatuses"][0]["restartCount"]
+        for name, pod in member_pods(namespace).items()
+    }
+    condition = {
+        "type": "Issuing",
+        "status": "True",
+        "reason": "ManuallyTriggered",
+        "message": "renewed by a test",
+        "lastTransitionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    kube.kubectl(
+        "patch",
+        "certificates.cert-manager.io",
+        "etcd-server",
+        "--namespace",
+        namespace,
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        json.dumps({"status": {"conditions": [condition]}}),
+    ).succeeded()
+    kube.wait_until("certificate renewed", lambda: kube.get(*secret)["data"]["tls.crt"] != before, 60)
+    serve = (
+        "import base64, os, ssl, sys\n"
+        "host, port = os.environ['ETCD_ENDPOINTS'].split(',')[0].removeprefix('https://').split(':')\n"
+        "context = ssl.create_default_context(cafile='/etc/etcd/tls/client/ca.crt')\n"
+        "context.load_cert_chain('/etc/etcd/tls/client/tls.crt', '/etc/etcd/tls/client/tls.key')\n"
+        "import socket\n"
+        "with context.wrap_socket(socket.create_connection((host, int(port)), 5), server_hostname=host) as "
+        "s:\n"
+        "    print(ssl.DER_cert_to_PEM_cert(s.getpeercert(True)))\n"
+    )
+
+    def served() -> bool:
+        wanted = base64.b64decode(kube.get(*secret)["data"]["tls.crt"]).decode()
+        command = ("exec", "--namespace", namespace, _REGISTRY, "--", "python3", "-c", serve)
+        answer = kube.kubectl(*command, timeout=60)
+        return answer.status == 0 and answer.stdout.strip() == wanted.strip()
+
+    # The kubelet looks for changed Secrets about once a minute.
+    kube.wait_until("the new certificate is served", served, 180, pause=5)
+    now = {
+        name: pod["status"]["containerStatuses"][0]["restartCount"]
+        for name, pod in member_pods(namespace).items()
+    }
+    assert now == starts
+
+
+def test_a_snapshot_is_taken_and_verified(namespace: str) -> None:
+    name = "etcd-snapshot-e2e"
+    kube.kubectl("delete", "job", name, "--namespace", namespace, "--ignore-not-found", "--wait").succeeded()
+    kube.kubectl("create", "job", "--from=cronjob/etcd-snapshot", name, "--namespace", namespace).succeeded()
+    try:
+        waiting = (
+            "wait",
+            "--for=condition=complete",
+            f"job/{name}",
+            "--namespace",
+            namespace,
+            "--timeout=240s",
+        )
+        kube.kubectl(*waiting, timeout=300).succeeded()
+        log = kube.kubectl("logs", f"job/{name}", "--namespace", namespace).succeeded().stdout
+        assert re.search(r"^[0-9a-f]{64}  \d{8}T\d{6}Z-etcd-\d\.db$", log, re.MULTILINE)
+    finally:
+        kube.kubectl("delete", "job", name, "--namespace", namespace, "--wait=false")
+
+
+@pytest.mark.parametrize("label", [None, "maintenance-of-nobody"])
+def test_pods_that_are_no_client_do_not_reach_the_members(namespace: str, label: str | None) -> None:
+    (member, *_) = member_pods(namespace).values()
+    code = (
+        "import socket, sys\n"
+        "for port in (2379, 2380, 2381):\n"
+        "    for _ in range(3):\n"
+        "        try:\n"
+        "            socket.create_connection((sys.argv[1], port), timeout=1).close()\n"
+        "            sys.exit(f'reached {port}')\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "print('reached nothing')\n"
+    )
+    image = json.loads(paths.IMAGES_FILE.read_text())["images"]["weights"]["reference"]
+    metadata: dict[str, Any] = {"name": "e2e-no-client", "namespace": namespace}
+    if label is not None:
+        metadata["labels"] = {"autoglm-platform/etcd-client": label}
+    spec = kube.pod_spec(image, code, member["status"]["podIP"])
+    kube.kubectl("delete", "pod", metadata["name"], "--namespace", namespace, "--ignore-not-found", "--wait")
+    kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}).succeeded()
+    try:
+
+        def ended() -> str | None:
+            phase: str = kube.get("pod", metadata["name"], "--namespace", namespace)["status"]["phase"]
+            return phase if phase in ("Succeeded", "Failed") else None
+
+        phase = kube.wait_until("probe ended", ended, 120)
+        log = kube.kubectl("logs", metadata["name"], "--namespace", namespace).succeeded().stdout
+        assert (phase, log.strip()) == ("Succeeded", "reached nothing")
+    finally:
+        kube.kubectl("delete", "pod", metadata["name"], "--namespace", namespace, "--wait=false")
