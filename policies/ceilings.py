@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from policies.kubernetes import KubernetesObject, Pod, is_extended, objects, pods_of
+from policies.kubernetes import KubernetesObject, Pod, is_extended, pods_of
 from policies.resource import Resource
 from policies.rule import Option, Rule, Stack, StackRule, StackViolation
 from policies.values import UNKNOWN, child, integer, quantity, safe_key, show
@@ -100,15 +100,14 @@ def _stack_accelerators(stack: Stack) -> list[StackViolation]:
     default = _MAX_ACCELERATORS if stated is None else 0
     total: Counter[str] = Counter()
     last: dict[str, str] = {}
-    for resource in stack.resources:
-        for one in objects(resource.token, resource.properties):
-            if one.partial:
-                continue
-            for pod in pods_of(one):
-                count = _count(one, pod)
-                for name, number in _pod_accelerators(pod).items():
-                    total[name] += number * (count if count is not None else 1)
-                    last[name] = resource.urn
+    for resource, one in stack.objects:
+        if one.partial:
+            continue
+        for pod in pods_of(one):
+            count = _count(one, pod)
+            for name, number in _pod_accelerators(pod).items():
+                total[name] += number * (count if count is not None else 1)
+                last[name] = resource.urn
     found: list[StackViolation] = []
     for name, number in sorted(total.items()):
         ceiling = integer(child(stated, name))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from policies.kubernetes import Container, objects, pods_of
+from policies.kubernetes import Container, pods_of
 from policies.resource import Resource
 from policies.rule import Rule, Stack, StackRule, StackViolation
 from policies.values import UNKNOWN, child, elements, entries, safe_key
@@ -116,13 +116,12 @@ def _backups(stack: Stack) -> list[StackViolation]:
     servers: list[tuple[str, object]] = []
     backed_up: set[str] = set()
     unknown = False
-    for resource in stack.resources:
-        for one in objects(resource.token, resource.properties):
-            if one.builtin and one.kind == "CronJob" and any(map(_BACKUP.search, _texts(one.body))):
-                unknown = unknown or one.namespace is UNKNOWN
-                backed_up |= {one.namespace} if isinstance(one.namespace, str) else set()
-            elif any(_is_server(container) for pod in pods_of(one) for container in pod.containers()):
-                servers.append((resource.urn, one.namespace))
+    for resource, one in stack.objects:
+        if one.builtin and one.kind == "CronJob" and any(map(_BACKUP.search, _texts(one.body))):
+            unknown = unknown or one.namespace is UNKNOWN
+            backed_up |= {one.namespace} if isinstance(one.namespace, str) else set()
+        elif any(_is_server(container) for pod in pods_of(one) for container in pod.containers()):
+            servers.append((resource.urn, one.namespace))
     return [
         StackViolation(urn, "no CronJob takes snapshots of this etcd")
         for urn, namespace in servers

@@ -127,7 +127,9 @@ def parse(content: object, rules: Iterable[AnyRule], today: datetime.date) -> tu
 
 
 def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str | int | float | bool) else type(value).__name__
+    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**18):
+        return repr(value)
+    return repr(value[:60]) if isinstance(value, str) else type(value).__name__
 
 
 def _is_reason(value: object) -> bool:
@@ -211,11 +213,11 @@ def _mismatch(value: object, schema: Mapping[str, Any]) -> str | None:
     if "pattern" in schema and isinstance(value, str) and not re.fullmatch(schema["pattern"], value):
         return f": {_shown(value)} does not match {schema['pattern']}"
     if "minimum" in schema and isinstance(value, int) and value < schema["minimum"]:
-        return f": {value}; write {schema['minimum']} or more"
+        return f": {_shown(value)}; write {schema['minimum']} or more"
     if isinstance(value, Mapping) and "additionalProperties" in schema:
         for key, item in value.items():
             if wrong := _mismatch(item, schema["additionalProperties"]):
-                return f".{key}{wrong}"
+                return f".{str(key)[:60]}{wrong}"
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             if wrong := _mismatch(item, schema["items"]):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
+from policies.kubernetes import KubernetesObject, objects
 from policies.resource import Judge, Options, Resource
 from policies.values import child
 
@@ -73,6 +75,15 @@ class Stack:
 
     resources: Sequence[StackResource]
     options: Options = field(default_factory=dict)
+
+    @cached_property
+    def objects(self) -> tuple[tuple[StackResource, KubernetesObject], ...]:
+        """The Kubernetes objects of the stack, each with the resource that it comes from."""
+        return tuple(
+            (resource, one)
+            for resource in self.resources
+            for one in objects(resource.token, resource.properties)
+        )
 
     def option(self, rule: str, name: str) -> object:
         """An option of a rule as the levels file states it, else None."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from policies.kubernetes import KubernetesObject, is_positive, objects, pods_of
-from policies.rule import Stack, StackJudge, StackResource, StackRule, StackViolation
+from policies.kubernetes import KubernetesObject, is_positive, pods_of
+from policies.rule import Stack, StackJudge, StackRule, StackViolation
 from policies.values import UNKNOWN, child, elements, entries, integer, label, quantity, safe_key
 
 _QUOTA_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -20,52 +21,68 @@ _QUOTA_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 """What a quota has to bound, and the names under which it can."""
 
 
-@dataclass(frozen=True)
-class _Located:
-    """An object of the stack with the resource that it comes from."""
+class _Contents:
+    """The objects in a namespace, and objects that may be in it as far as is known."""
 
-    resource: StackResource
-    object: KubernetesObject
+    def __init__(self) -> None:
+        self._by_kind: dict[str, list[KubernetesObject]] = {}
+        self._everything: list[KubernetesObject] = []
+
+    def add(self, one: KubernetesObject) -> None:
+        self._everything.append(one)
+        if one.builtin and not one.partial:
+            self._by_kind.setdefault(one.kind, []).append(one)
+
+    def of_kind(self, kind: str) -> Sequence[KubernetesObject]:
+        """The objects of a built-in kind, as a whole."""
+        return self._by_kind.get(kind, ())
+
+    @cached_property
+    def accelerators(self) -> frozenset[str]:
+        """Names of the accelerators that pods ask for."""
+        return frozenset(
+            name
+            for one in self._everything
+            for pod in pods_of(one)
+            for container in pod.containers()
+            for name in container.extended_resources()
+        )
 
 
 @dataclass(frozen=True)
 class _Namespace:
     urn: str
     name: object
-    contents: tuple[_Located, ...]
-    """Objects in the namespace, and objects that may be in it as far as is known."""
+    contents: _Contents
 
     def __str__(self) -> str:
         return f"Namespace {label(self.name) or ''}".rstrip()
 
-    def of_kind(self, kind: str) -> Iterator[KubernetesObject]:
-        for one in self.contents:
-            if one.object.kind == kind and one.object.builtin and not one.object.partial:
-                yield one.object
-
-
-def _located(stack: Stack) -> list[_Located]:
-    return [
-        _Located(resource, one)
-        for resource in stack.resources
-        for one in objects(resource.token, resource.properties)
-    ]
+    def of_kind(self, kind: str) -> Sequence[KubernetesObject]:
+        return self.contents.of_kind(kind)
 
 
 def _namespaces(stack: Stack) -> Iterator[_Namespace]:
-    everything = _located(stack)
-    for one in everything:
-        if one.object.kind == "Namespace" and one.object.builtin and not one.object.partial:
-            contents = tuple(item for item in everything if _is_in(item, one))
-            yield _Namespace(one.resource.urn, one.object.name, contents)
-
-
-def _is_in(item: _Located, namespace: _Located) -> bool:
-    """Whether an object lies in a namespace; by its inputs' origin where the name is not known yet."""
-    stated, name = item.object.namespace, namespace.object.name
-    if stated is UNKNOWN or name is UNKNOWN:
-        return namespace.resource.urn in item.resource.dependencies
-    return isinstance(stated, str) and stated == name
+    """Every namespace with what lies in it; by the origin of its inputs where a name is not known yet."""
+    found = [
+        (resource.urn, one.name)
+        for resource, one in stack.objects
+        if one.kind == "Namespace" and one.builtin and not one.partial
+    ]
+    by_name: dict[str, _Contents] = {name: _Contents() for _, name in found if isinstance(name, str)}
+    by_urn: dict[str, _Contents] = {urn: _Contents() for urn, _ in found}
+    named = {urn: name for urn, name in found if isinstance(name, str)}
+    for resource, one in stack.objects:
+        stated = one.namespace
+        if isinstance(stated, str) and stated in by_name:
+            by_name[stated].add(one)
+        for urn in resource.dependencies & by_urn.keys():
+            if stated is UNKNOWN and urn in named:
+                by_name[named[urn]].add(one)
+            elif urn not in named and (stated is UNKNOWN or isinstance(stated, str)):
+                by_urn[urn].add(one)
+    for urn, name in found:
+        yield _Namespace(urn, name, by_name[name] if isinstance(name, str) else by_urn[urn])
 
 
 def _each_namespace(
@@ -119,16 +136,11 @@ def _quota(namespace: _Namespace) -> list[str]:
             bounded |= {
                 key for key, value in entries(hard) if value is UNKNOWN or quantity(value) is not None
             }
-    accelerators = {
-        name
-        for one in namespace.contents
-        for pod in pods_of(one.object)
-        for container in pod.containers()
-        for name in container.extended_resources()
-    }
     missing = [wanted for wanted, names in _QUOTA_KEYS.items() if not bounded.intersection(names)]
     missing += [
-        f"requests.{safe_key(name)}" for name in sorted(accelerators) if f"requests.{name}" not in bounded
+        f"requests.{safe_key(name)}"
+        for name in sorted(namespace.contents.accelerators)
+        if f"requests.{name}" not in bounded
     ]
     return [f"no ResourceQuota bounds {', '.join(missing)}"] if missing else []
 

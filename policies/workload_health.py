@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from policies.kubernetes import Container, Pod, objects, pods_of
+from policies.kubernetes import Container, Pod, pods_of
 from policies.resource import Resource, each_container, each_pod
 from policies.rule import Rule, Stack, StackRule, StackViolation
 from policies.values import UNKNOWN, child, elements, integer, quantity, show
@@ -103,13 +103,12 @@ def _scraped(stack: Stack) -> list[StackViolation]:
     """Servers whose metrics nobody collects."""
     selectors: list[Mapping[str, object]] = []
     servers: list[tuple[str, str, object]] = []
-    for resource in stack.resources:
-        for one in objects(resource.token, resource.properties):
-            if one.group == "monitoring.coreos.com" and one.kind in ("PodMonitor", "ServiceMonitor"):
-                labels = child(one.body, "spec", "selector", "matchLabels")
-                selectors += [labels] if isinstance(labels, Mapping) else [{}]
-            elif not one.partial:
-                servers += [(resource.urn, str(one), pod.metadata) for pod in pods_of(one) if pod.serving]
+    for resource, one in stack.objects:
+        if one.group == "monitoring.coreos.com" and one.kind in ("PodMonitor", "ServiceMonitor"):
+            labels = child(one.body, "spec", "selector", "matchLabels")
+            selectors += [labels] if isinstance(labels, Mapping) else [{}]
+        elif not one.partial:
+            servers += [(resource.urn, str(one), pod.metadata) for pod in pods_of(one) if pod.serving]
     found: list[StackViolation] = []
     for urn, name, metadata in servers:
         annotation = child(metadata, "annotations", "prometheus.io/scrape")

@@ -166,6 +166,17 @@ class Program:
         """The engine in the copy."""
         return run([*arguments], self.folder, self.env)
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The engine in the copy, not waited for."""
+        return subprocess.Popen(
+            [pulumi(), *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def resources(self) -> list[dict[str, Any]]:
         """What the stack's state holds."""
         done = self.run("stack", "export", "--stack", "dev")

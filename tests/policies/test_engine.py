@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,3 +248,35 @@ def test_an_exemption_is_reported_and_lets_pass(tmp_path: Path) -> None:
         ("exemption", exempt["urn"], "advisory"),
         ("service-node-port", other["urn"], "mandatory"),
     }
+
+
+def _pack_processes(folder: Path) -> list[int]:
+    """Processes that serve the pack of a copy of the program."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"pulumi.policy" in arguments and any(one.startswith(bytes(folder)) for one in arguments):
+            found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are found in /proc")
+@pytest.mark.parametrize("seconds", [0.0, 1.5], ids=["at the start", "while it judges"])
+def test_f10_a_killed_pack_fails_closed(program: Program, seconds: float) -> None:
+    running = program.start("up", "--stack", "dev", "--yes")
+    deadline = time.monotonic() + 60
+    while not (found := _pack_processes(program.folder)):
+        assert running.poll() is None, "the engine ended before it had a pack"
+        assert time.monotonic() < deadline, "no process of the pack"
+        time.sleep(0.02)
+    time.sleep(seconds)
+    for process in found:
+        os.kill(process, signal.SIGKILL)
+    output, errors = running.communicate(timeout=120)
+    assert running.returncode != 0, output + errors
+    assert program.resources() == []

@@ -16,7 +16,7 @@ from policies.values import UNKNOWN
 from tests.policies.cases import CASES, Case
 from tests.policies.cloud_cases import CLOUD_CASES
 from tests.policies.cloud_examples import CLOUD
-from tests.policies.examples import DELETE, GOOD, Resource, container, edited, template, workload
+from tests.policies.examples import DELETE, GOOD, Resource, container, edited, pod_spec, template, workload
 
 ALL_CASES = (*CASES, *CLOUD_CASES)
 EVERYTHING = {**GOOD, **CLOUD}
@@ -132,12 +132,16 @@ def _pod_spec(value: Any) -> dict[str, Any]:
         ("elasticsearch.k8s.elastic.co/v1:Elasticsearch", {"nodeSets": [{"podTemplate": template()}]}),
         ("batch.volcano.sh/v1alpha1:Job", {"tasks": [{"template": template()}]}),
         ("ray.io/v1:RayClusterPatch", {"workerGroupSpecs": [{"template": template()}]}),
+        ("ray.io/v1:RayService", {"rayClusterConfig": {"headGroupSpec": {"template": template()}}}),
+        ("serving.knative.dev/v1:Service", {"template": template()}),
+        ("serving.kserve.io/v1beta1:InferenceService", {"predictor": pod_spec()}),
+        ("serving.kserve.io/v1alpha1:LLMInferenceService", {"template": pod_spec()}),
     ],
 )
 def test_pod_templates_in_custom_resources_are_judged(token: str, spec: dict[str, Any]) -> None:
     resource = (f"kubernetes:{token}", {"metadata": {"name": "x", "namespace": "tenant"}, "spec": spec})
     assert _violations(resource) == []
-    pod = next(_templates(copied := copy.deepcopy(spec)))["spec"]
+    pod = next(_specs(copied := copy.deepcopy(spec)))
     pod["hostNetwork"] = True
     pod["containers"][0]["image"] = "registry.example/x:latest"
     found = "\n".join(_violations((resource[0], {**resource[1], "spec": copied})))
@@ -145,14 +149,37 @@ def test_pod_templates_in_custom_resources_are_judged(token: str, spec: dict[str
     assert "image-tag" in found
 
 
-def _templates(value: Any) -> Iterator[dict[str, Any]]:
+def _specs(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
-        if "spec" in value and "containers" in value["spec"]:
+        if "containers" in value:
             yield value
         for item in value.values():
-            yield from _templates(item)
+            yield from _specs(item)
     for item in value if isinstance(value, list) else []:
-        yield from _templates(item)
+        yield from _specs(item)
+
+
+def test_the_model_of_an_inference_service_is_a_container() -> None:
+    model = {"modelFormat": {"name": "huggingface"}, **container("kserve-container")}
+    del model["image"]  # KServe's own
+    predictor = {**pod_spec(), "model": model}
+    del predictor["containers"]
+    token = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
+    resource = (token, {"metadata": {"name": "x", "namespace": "tenant"}, "spec": {"predictor": predictor}})
+    assert _violations(resource) == []
+    del model["resources"]["limits"]["memory"]
+    found = [one.partition(":")[0] for one in _violations(resource)]
+    assert found == ["container-memory-limit"]
+
+
+@pytest.mark.parametrize("items", [{"0": {}}, "none", None, [1]])
+def test_a_list_that_hides_its_items_is_refused(items: object) -> None:
+    for token in (
+        "kubernetes:apps/v1:DeploymentList",
+        "kubernetes:core/v1:PodList",
+        "kubernetes:core/v1:List",
+    ):
+        assert [one.partition(":")[0] for one in _violations((token, {"items": items}))] == ["pod-shape"]
 
 
 def test_resources_of_other_providers_are_not_judged() -> None:

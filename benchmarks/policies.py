@@ -1,0 +1,107 @@
+"""How the policy pack grows: 5,000 resources in one `pulumi policy analyze`, against 500.
+
+    python -m benchmarks.policies [--rounds 3]
+
+Printed are the time of both runs and their ratio, which is 10 if the pack is linear and nothing else counts, and the
+processor time that a resource takes in the pack, against what the SDK's own `PolicyPack` takes only to decode the
+same resource once for each rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.proxy import unknown_checking_proxy
+
+from policies import decoding, server
+from policies.catalogue import RULES, STACK_RULES
+from tests.policies import engine
+from tests.policies.cloud_cases import GOOD_CLOUD_STACK
+from tests.policies.examples import GOOD, Resource
+
+EXAMPLES: list[tuple[str, Resource]] = list({**GOOD, **GOOD_CLOUD_STACK}.items())
+_PROVIDER = {
+    "urn": "urn:pulumi:dev::benchmark::pulumi:providers:kubernetes::cluster",
+    "custom": True,
+    "id": "00000000-0000-4000-8000-000000000000",
+    "type": "pulumi:providers:kubernetes",
+    "inputs": {},
+    "outputs": {},
+}
+
+
+def recorded(index: int) -> dict[str, Any]:
+    """A resource of a state file, one of the good examples in turn."""
+    name, (token, properties) = EXAMPLES[index % len(EXAMPLES)]
+    return {
+        "urn": f"urn:pulumi:dev::benchmark::{token}::{name}-{index}",
+        "custom": True,
+        "protect": True,
+        "id": f"{name}-{index}",
+        "type": token,
+        "inputs": properties,
+        "outputs": properties,
+        "provider": f"{_PROVIDER['urn']}::{_PROVIDER['id']}",
+    }
+
+
+def seconds(count: int) -> float:
+    """One run over `count` resources."""
+    resources = [_PROVIDER, *map(recorded, range(count))]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        done = engine.analyze_run(resources, Path(folder))
+        elapsed = time.monotonic() - started
+    if "autoglm-platform" not in done.stdout + done.stderr and done.returncode not in (0, 1):
+        raise SystemExit(done.stdout + done.stderr)
+    return elapsed
+
+
+def processor_milliseconds(rounds: int) -> tuple[float, float]:
+    """Of a resource: all rules of the pack, and the SDK's decoding of it for as many rules."""
+    requests: list[tuple[str, Struct]] = []
+    for _, (token, properties) in EXAMPLES:
+        struct = Struct()
+        struct.update(properties)
+        requests.append((token, struct))
+    pack = server.Pack(RULES, STACK_RULES)
+    started = time.process_time()
+    for index in range(rounds):
+        for token, struct in requests:
+            pack.judge(pack.resource(token, decoding.properties(struct), f"{token}-{index}", True))
+    ours = time.process_time() - started
+    started = time.process_time()
+    for _, struct in requests:
+        for _ in RULES:
+            unknown_checking_proxy(deserialize_properties(json_format.MessageToDict(struct)))
+    sdk = (time.process_time() - started) * rounds
+    return 1000 * ours / (rounds * len(requests)), 1000 * sdk / (rounds * len(requests))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    few = statistics.median(seconds(500) for _ in range(rounds))
+    many = statistics.median(seconds(5000) for _ in range(rounds))
+    ours, sdk = processor_milliseconds(10)
+    print(f"pulumi policy analyze, {len(RULES)} + {len(STACK_RULES)} rules, median of {rounds}:")
+    print(
+        f"  500 resources {few:.2f} s, 5000 resources {many:.2f} s, ratio {many / few:.1f} (linear: at most 10)"
+    )
+    print(
+        f"  processor time of a resource: {ours:.2f} ms; the SDK's decoding alone {sdk:.2f} ms, ratio {ours / sdk:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
