@@ -216,14 +216,16 @@ def _go_check(_: argparse.Namespace) -> None:
     """gofmt and go vet over our own Go sources."""
     go, env = golang.go(), golang.environment()
     gofmt = go.with_name("gofmt") if go.with_name("gofmt").exists() else go.resolve().with_name("gofmt")
-    own = [str(paths.GO_MODULE / name) for name in ("cmd", "internal")]
+    own = [str(paths.GO_MODULE / name) for name in ("cmd", "internal", "cert-manager/cmd")]
     unformatted = subprocess.run(
         [gofmt, "-l", *own], capture_output=True, text=True, check=True
     ).stdout.split()
     if unformatted:
         raise ToolchainError(f"not formatted: {', '.join(unformatted)}; run `gofmt -w {' '.join(own)}`")
     with step("go vet"):
-        run_logged([go, "vet", "./cmd/...", "./internal/..."], log="go-vet", cwd=paths.GO_MODULE, env=env)
+        for module in (paths.GO_MODULE, paths.CERT_MANAGER_MODULE):
+            packages = [f"./{name}/..." for name in ("cmd", "internal") if (module / name).is_dir()]
+            run_logged([go, "vet", *packages], log=f"go-vet-{module.name}", cwd=module, env=env)
 
 
 def _cluster(arguments: argparse.Namespace) -> None:

@@ -78,6 +78,11 @@ BINARIES: Final[dict[str, Binary]] = {
     "network-policy-controller": _own("network-policy-controller"),
     "local-volume-provisioner": _own("local-volume-provisioner"),
     "pause": _own("pause"),
+    "cert-manager-controller": Binary(
+        "./cmd/cert-manager-controller",
+        paths.CERT_MANAGER_MODULE,
+        sources=("cmd/cert-manager-controller",),
+    ),
     "kwok": Binary("sigs.k8s.io/kwok/cmd/kwok"),
 }
 
@@ -189,7 +194,7 @@ def environment() -> dict[str, str]:
 def download_modules() -> None:
     """Fetch the modules of every binary, so that later builds only compile."""
     go_command, env = go(), environment()
-    for module in (paths.GO_MODULE, paths.CONTAINERD_MODULE):
+    for module in dict.fromkeys(binary.module for binary in BINARIES.values()):
         key = artefacts.digest(module / "go.mod", module / "go.sum", str(env.get("GOMODCACHE")))
 
         def build(directory: Path, module: Path = module) -> None:

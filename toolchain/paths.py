@@ -59,6 +59,7 @@ GO_MODULE: Final = ROOT / "toolchain" / "go"
 """Module that pins almost everything that is built."""
 
 CONTAINERD_MODULE: Final = GO_MODULE / "containerd"
+CERT_MANAGER_MODULE: Final = GO_MODULE / "cert-manager"
 """Module of its own: containerd needs another ``k8s.io/cri-api`` than kubelet."""
 
 GO_CACHE: Final = TOOLCHAIN / "go"

@@ -226,6 +226,57 @@ def published_models() -> Manifest:
     return volume
 
 
+def cert_manager() -> list[Manifest]:
+    """Issues and renews certificates. Its custom resource definitions come from its own module."""
+    name = "cert-manager-controller"
+    group = "cert-manager.io"
+    probe = {"httpGet": {"port": 9403, "path": "/livez"}}
+    container = {
+        "name": name,
+        "image": layout.CERT_MANAGER_IMAGE,
+        "imagePullPolicy": "Never",
+        # Resident 63 MB while it issues and renews six certificates.
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
+        "readinessProbe": {**probe, "periodSeconds": 5},
+        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    template = pod_template(
+        name,
+        {
+            "priorityClassName": "system-cluster-critical",
+            "serviceAccountName": name,
+            "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
+            "terminationGracePeriodSeconds": 5,
+            "containers": [container],
+        },
+    )
+    write = ["create", "update", "patch", "delete"]
+    rules = [
+        rule(group, ["certificates", "issuers"], [*_READ_RULE, "update", "patch"]),
+        rule(group, ["clusterissuers"], _READ_RULE),
+        rule(group, ["certificaterequests"], [*_READ_RULE, *write]),
+        rule(
+            group,
+            ["certificates/status", "certificaterequests/status", "issuers/status"],
+            ["update", "patch"],
+        ),
+        rule(group, ["certificates/finalizers", "certificaterequests/finalizers"], ["update"]),
+        {**rule(group, ["signers"], ["approve"]), "resourceNames": [f"issuers.{group}/*"]},
+        rule("", ["secrets"], [*_READ_RULE, *write]),
+        rule("", ["events"], ["create", "patch"]),
+    ]
+    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
+    deployment = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
+    return [*account(name, rules), manifest("apps/v1", "Deployment", name, spec=deployment)]
+
+
 def kube_proxy() -> Manifest:
     """What kubeadm cannot be told of its kube-proxy DaemonSet: the node, and how much CPU it asks for."""
     spec = {
@@ -256,5 +307,6 @@ def manifests(ranges: Ranges, upstream: Sequence[str]) -> list[Manifest]:
         manifest("v1", "ConfigMap", "coredns", data={"Corefile": corefile(upstream)}),
         *network_policy_controller(ranges),
         *storage(),
+        *cert_manager(),
         kube_proxy(),
     ]

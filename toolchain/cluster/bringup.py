@@ -52,6 +52,7 @@ _CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 # Programs of the host that kubelet runs. It gets no others: with systemd-run in reach it would mount through
 # systemd.
 _KUBELET_COMMANDS = ("mount", "umount")
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _SYSTEMD = Path("/run/systemd/system")
 # Measured: 25 s on two idle cores; a loaded machine takes several times that.
 _READY_SECONDS = 600
@@ -71,11 +72,11 @@ def preflight() -> None:
     checks.check(checks.read(state.node_address if state else "", own))
 
 
-def up(kwok_nodes: Sequence[str] = ()) -> None:
+def up(kwok_nodes: Sequence[str | kwok.SimulatedNode] = ()) -> None:
     """Start the cluster, or mend it; a cluster that is well is left alone.
 
-    :param kwok_nodes: specifications of simulated nodes, see :mod:`toolchain.cluster.kwok`; those of earlier
-        calls stay.
+    :param kwok_nodes: simulated nodes, or specifications of such, see :mod:`toolchain.cluster.kwok`; those
+        of earlier calls stay.
     :raises ToolchainError: a failed check, or a step that did not succeed.
     """
     simulated = kwok.expand(kwok_nodes)
@@ -352,12 +353,21 @@ class _Up:
             stdin=document,
         )
 
+    def _apply_definitions(self) -> None:
+        """Custom resource definitions of cert-manager, those without ACME."""
+        folder = _module_directory(_CERT_MANAGER, paths.CERT_MANAGER_MODULE) / "deploy" / "crds"
+        kinds = ("certificaterequests", "certificates", "clusterissuers", "issuers")
+        files = [f"--filename={folder / f'cert-manager.io_{kind}.yaml'}" for kind in kinds]
+        manager = "--field-manager=autoglm-toolchain"
+        self._kubectl("apply", "--server-side", "--force-conflicts", manager, *files)
+
     def _ensure_addons(self) -> None:
         upstream = network.upstream_name_servers(layout.RESOLV_CONF.read_text())
         objects = addons.manifests(self.ranges, upstream)
         addons.annotate_images(objects, self._image_keys())
         digest = artefacts.digest(json.dumps(objects))
         if digest != self.state.addons or not self._marker_exists():
+            self._apply_definitions()
             self._apply(objects)
             self.state.addons = digest
             self.state.save()
@@ -418,12 +428,12 @@ class _Up:
         )
 
 
-def _module_directory(module: str) -> Path:
-    """Where Go keeps the module's files."""
+def _module_directory(module: str, within: Path = paths.GO_MODULE) -> Path:
+    """Where Go keeps the files of a module that the one at `within` requires."""
     command = [str(golang.go()), "list", "-m", "-f", "{{.Dir}}", module]
     done = subprocess.run(
         command,
-        cwd=paths.GO_MODULE,
+        cwd=within,
         env={**os.environ, **golang.environment()},
         capture_output=True,
         text=True,

@@ -60,6 +60,7 @@ IMAGES: Sequence[Image] = (
     _single("pause", layout.PAUSE_IMAGE, user=_NOBODY),
     _single("network-policy-controller", layout.POLICY_IMAGE, packages="images.cluster"),
     _single("local-volume-provisioner", layout.PROVISIONER_IMAGE),
+    _single("cert-manager-controller", layout.CERT_MANAGER_IMAGE, user=_NOBODY),
 )
 KWOK_IMAGE = _single("kwok", layout.KWOK_IMAGE, user=_NOBODY)
 

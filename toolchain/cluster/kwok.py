@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toolchain import artefacts
@@ -64,15 +64,36 @@ _TPU_HOST_CHIPS = 4
 
 
 @dataclass(frozen=True)
+class Taint:
+    """Keeps pods without the matching toleration off a node."""
+
+    key: str
+    value: str
+    effect: str
+
+
+FAKE = Taint(TAINT, "fake", "NoSchedule")
+"""Keeps pods that have to run for real off a simulated node."""
+
+
+@dataclass(frozen=True)
 class SimulatedNode:
     """One node to register."""
 
     name: str
-    resource: str
-    count: int
-    labels: tuple[tuple[str, str], ...]
-    cpu: int
-    memory_gib: int
+    capacity: Mapping[str, str]
+    """Quantities by resource; pods may have all of it."""
+    labels: Mapping[str, str]
+    """Besides those of every simulated node."""
+    taints: tuple[Taint, ...] = (FAKE,)
+    """Without FAKE, whatever is scheduled while the node is there may end up on it and never run."""
+
+
+def _host(
+    name: str, resource: str, count: int, labels: Mapping[str, str], cpu: int, gib: int
+) -> SimulatedNode:
+    capacity = {"cpu": str(cpu), "memory": f"{gib}Gi", "ephemeral-storage": "1Ti", "pods": "110"}
+    return SimulatedNode(name, capacity | {resource: str(count)}, labels)
 
 
 def parse(specification: str) -> list[SimulatedNode]:
@@ -105,16 +126,17 @@ def _gpu_nodes(specification: str, name: str, count: int) -> list[SimulatedNode]
         raise _unknown(specification)
     if not 1 <= count <= 16:
         raise ToolchainError(f"--kwok-node {specification}: {count} GPUs on one node; give 1 to 16")
-    labels = (
-        ("nvidia.com/gpu.present", "true"),
-        ("nvidia.com/gpu.count", str(count)),
-        (_MEMORY_MIB["product"], gpu.product),
-        (_MEMORY_MIB["memory"], str(gpu.memory_mib)),
-    )
-    node = SimulatedNode(
-        f"kwok-{name}x{count}-0", "nvidia.com/gpu", count, labels, gpu.cpu * count, gpu.memory_gib * count
-    )
-    return [node]
+    labels = {
+        "nvidia.com/gpu.present": "true",
+        "nvidia.com/gpu.count": str(count),
+        _MEMORY_MIB["product"]: gpu.product,
+        _MEMORY_MIB["memory"]: str(gpu.memory_mib),
+    }
+    return [
+        _host(
+            f"kwok-{name}x{count}-0", "nvidia.com/gpu", count, labels, gpu.cpu * count, gpu.memory_gib * count
+        )
+    ]
 
 
 def _tpu_nodes(specification: str, generation: str, topology: str) -> list[SimulatedNode]:
@@ -131,13 +153,13 @@ def _tpu_nodes(specification: str, generation: str, topology: str) -> list[Simul
             f"--kwok-node {specification}: topology {topology} is none of TPU {generation}; "
             f"give {', '.join(sorted(tpu.single_host))}, 4x4, 4x8, 8x8, 8x16 or 16x16"
         )
-    labels = (
-        ("cloud.google.com/gke-tpu-accelerator", tpu.accelerator),
-        ("cloud.google.com/gke-tpu-topology", topology),
-        ("cloud.google.com/gke-accelerator-count", str(per_host)),
-    )
+    labels = {
+        "cloud.google.com/gke-tpu-accelerator": tpu.accelerator,
+        "cloud.google.com/gke-tpu-topology": topology,
+        "cloud.google.com/gke-accelerator-count": str(per_host),
+    }
     return [
-        SimulatedNode(
+        _host(
             f"kwok-tpu-{generation}-{topology}-{i}",
             "google.com/tpu",
             per_host,
@@ -149,28 +171,25 @@ def _tpu_nodes(specification: str, generation: str, topology: str) -> list[Simul
     ]
 
 
-def expand(specifications: Sequence[str]) -> list[SimulatedNode]:
+def expand(specifications: Sequence[str | SimulatedNode]) -> list[SimulatedNode]:
     """The nodes of several specifications; a repeated one gives further nodes of its kind."""
     seen: dict[str, int] = {}
     nodes = []
     for specification in specifications:
+        if isinstance(specification, SimulatedNode):
+            nodes.append(specification)
+            continue
         for node in parse(specification):
             prefix = node.name.rpartition("-")[0]
             number = seen.get(prefix, 0)
             seen[prefix] = number + 1
-            nodes.append(SimulatedNode(f"{prefix}-{number}", *list(vars(node).values())[1:]))
+            nodes.append(replace(node, name=f"{prefix}-{number}"))
     return nodes
 
 
 def node_manifest(node: SimulatedNode) -> addons.Manifest:
     """The Node object, with the capacity that kwok reports for it."""
-    capacity = {
-        "cpu": str(node.cpu),
-        "memory": f"{node.memory_gib}Gi",
-        "ephemeral-storage": "1Ti",
-        "pods": "110",
-        node.resource: str(node.count),
-    }
+    capacity = dict(node.capacity)
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -183,10 +202,10 @@ def node_manifest(node: SimulatedNode) -> addons.Manifest:
                 "kubernetes.io/arch": "amd64",
                 "node-role.kubernetes.io/agent": "",
                 NODE_LABEL: "kwok",
-                **dict(node.labels),
+                **node.labels,
             },
         },
-        "spec": {"taints": [{"key": TAINT, "value": "fake", "effect": "NoSchedule"}]},
+        "spec": {"taints": [vars(taint).copy() for taint in node.taints]},
         "status": {"capacity": capacity, "allocatable": capacity},
     }
 

@@ -19,6 +19,7 @@ NODE: Final = NAME
 KUBERNETES_VERSION: Final = "v1.36.3"
 ETCD_VERSION: Final = "3.6.8"
 COREDNS_VERSION: Final = "v1.14.0"
+CERT_MANAGER_VERSION: Final = "v1.21.0"
 IMAGE_REPOSITORY: Final = "autoglm.local"
 CONTAINERD_NAMESPACE: Final = "k8s.io"
 SERVER_PORT: Final = 6443
@@ -96,4 +97,5 @@ def image(name: str, version: str) -> str:
 PAUSE_IMAGE: Final = image("pause", "3.10.2")
 POLICY_IMAGE: Final = image("network-policy-controller", "1.6.1")
 PROVISIONER_IMAGE: Final = image("local-volume-provisioner", "1.0.0")
+CERT_MANAGER_IMAGE: Final = image("cert-manager-controller", CERT_MANAGER_VERSION)
 KWOK_IMAGE: Final = image("kwok", "0.8.0")
