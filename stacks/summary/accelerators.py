@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stacks.summary.pools import Pool
+from components.accelerators.shapes import NodePoolShape
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class AcceleratorPool:
     """Units at the pool's largest size."""
 
 
-def accelerator_pools(pools: Iterable[Pool]) -> tuple[AcceleratorPool, ...]:
-    """The pools that have accelerators."""
+def accelerator_pools(
+    shapes: Iterable[NodePoolShape], sharing: Mapping[str, str]
+) -> tuple[AcceleratorPool, ...]:
+    """The pools that have accelerators; `sharing` tells by pool how they are shared, in words."""
     return tuple(
         AcceleratorPool(
             pool=shape.name,
@@ -41,13 +43,12 @@ def accelerator_pools(pools: Iterable[Pool]) -> tuple[AcceleratorPool, ...]:
             max_nodes=shape.max_nodes,
             unit=unit,
             per_node=count,
-            sharing=pool.sharing,
+            sharing=sharing.get(shape.name, "exclusive"),
             zones=shape.zones,
             least=shape.min_nodes * count,
             most=shape.max_nodes * count,
         )
-        for pool in pools
-        for shape in (pool.shape,)
+        for shape in shapes
         if shape.accelerator is not None
         for unit, count in shape.allocatable.items()
         if "/" in unit

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.eks.settings import EksCluster
+from components.onprem.plan import OnpremPlan
 from stacks.cost.estimate import CostEstimate
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import SettingsError
@@ -16,7 +17,7 @@ from stacks.summary.accelerators import AcceleratorPool, accelerator_pools
 from stacks.summary.changes import Changes, changes
 from stacks.summary.costs import cost
 from stacks.summary.events import Preview
-from stacks.summary.exposure import Exposure, exposures
+from stacks.summary.exposure import EVERYONE, Exposure, exposures
 from stacks.summary.images import Image, images
 from stacks.summary.policies import Verdict, verdict
 from stacks.summary.pools import pools
@@ -49,17 +50,32 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         complete=preview.complete,
         errors=preview.errors,
         changes=changes(preview.resources),
-        accelerators=accelerator_pools(pools(plan.cluster)) if plan else (),
+        accelerators=_accelerators(plan) if plan else (),
         cost=cost(plan, preview.resources) if plan else None,
         images=images(preview.resources),
-        exposures=exposures(preview.resources, _private_api(plan)),
+        exposures=(*exposures(preview.resources, _private_api(plan)), *_virtual_ip(plan)),
         verdict=verdict(preview),
     )
+
+
+def _accelerators(plan: PlatformPlan) -> tuple[AcceleratorPool, ...]:
+    sharing = {pool.shape.name: pool.sharing for pool in pools(plan.cluster)}
+    return accelerator_pools(plan.cluster.pools, sharing)
 
 
 def _private_api(plan: PlatformPlan | None) -> tuple[str, ...]:
     cluster = plan.settings.cluster if plan else None
     return tuple(map(str, cluster.api.private_cidrs)) if isinstance(cluster, EksCluster) else ()
+
+
+def _virtual_ip(plan: PlatformPlan | None) -> tuple[Exposure, ...]:
+    """The address of a cluster without a cloud: no object in the cluster says whom the network lets through."""
+    below = plan.cluster.below if plan else None
+    if not isinstance(below, OnpremPlan):
+        return ()
+    settings = below.settings.virtual_ip
+    address = settings.address.partition("/")[0]
+    return (Exposure(f"virtual IP {address}", "internal", (EVERYONE,), (f"{settings.frontend.port}/TCP",)),)
 
 
 def plan_of(stack: str, config: Mapping[str, str], root: Path) -> PlatformPlan | None:

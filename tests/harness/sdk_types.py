@@ -66,7 +66,7 @@ class Leaf:
 
 
 def findings(registration: Registration) -> list[Finding]:
-    """What is wrong with the inputs of one resource; nothing for components."""
+    """What is wrong with the inputs of one resource; nothing for components and custom resources."""
     return _read(registration).findings
 
 
@@ -93,6 +93,15 @@ def resource_class(token: str) -> type[pulumi.Resource]:
             found = getattr(importlib.import_module(info["fqn"]), info["classes"][token])
             return typing.cast(type[pulumi.Resource], found)
     raise UnknownTypeError(token)
+
+
+def is_custom_resource(token: str) -> bool:
+    """Whether a type is of an API group that the SDK of Kubernetes does not know: a definition decides."""
+    package, module, _ = token.split(":", 2)
+    if package != "kubernetes":
+        return False
+    importlib.import_module(_SDKS[package])
+    return not any(known.startswith(f"kubernetes:{module.split('/')[0]}/") for known in rpc._RESOURCE_MODULES)
 
 
 @functools.cache
@@ -181,7 +190,7 @@ def _read_cached(token: str, name: str, inputs: str) -> _Reader:
 
 
 def _read(registration: Registration) -> _Reader:
-    if registration.type.startswith("autoglm:"):
+    if registration.type.startswith("autoglm:") or is_custom_resource(registration.type):
         return _Reader(registration.type, registration.name)
     return _read_cached(registration.type, registration.name, json.dumps(registration.inputs, sort_keys=True))
 

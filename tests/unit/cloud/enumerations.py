@@ -277,6 +277,9 @@ _PROSE: Final = re.compile(
     re.IGNORECASE,
 )
 """How the SDK's documentation introduces the values of an enumeration."""
+_KUBERNETES_PROSE: Final = re.compile(
+    r"(valid|possible|allowed|supported) (values|options)|must be one of|one of the following", re.IGNORECASE
+)
 
 
 def looks_enumerated(leaf: Leaf) -> str | None:
@@ -312,7 +315,7 @@ def wrong_value(leaf: Leaf) -> str | None:
     where = f"{leaf.resource}: {leaf.path}: {leaf.value!r}"
     if allowed is not None:
         return None if leaf.value in allowed.values else f"{where} is none of {allowed.name}"
-    if leaf.type.startswith("kubernetes:") and _PROSE.search(leaf.documentation):
+    if leaf.type.startswith("kubernetes:") and _KUBERNETES_PROSE.search(leaf.documentation):
         # The SDK's documentation is the API's own, and the only place that has the values.
         words = re.findall(r"[\w/.-]+", leaf.documentation)
         return (

@@ -10,7 +10,7 @@ from stacks.platform import build_platform
 from stacks.targets.build import build_target
 from tests.unit.cloud import samples
 from tests.unit.graph import Registration, record
-from tests.unit.stack_graphs import CLOUD_STACKS, stack_plan
+from tests.unit.stack_graphs import STACKS, stack_plan
 from toolchain import paths
 
 
@@ -24,7 +24,7 @@ PROGRAMS: Mapping[str, Callable[[], Any]] = {
     "aws-sample": samples.aws_sample,
     "gcp-sample": samples.gcp_sample,
     "kubernetes-sample": samples.kubernetes_sample,
-    **{stack: functools.partial(stack_program, stack) for stack in CLOUD_STACKS},
+    **{stack: functools.partial(stack_program, stack) for stack in STACKS},
 }
 
 

@@ -221,6 +221,13 @@ def test_a_deprecated_input_is_found() -> None:
     assert "deprecated" in found.message
 
 
-def test_a_type_that_no_sdk_has_is_found() -> None:
-    (found,) = sdk_types.findings(dataclasses.replace(sample(EKS_POOL), type="aws:eks/nodePool:NodePool"))
+@pytest.mark.parametrize("token", ["aws:eks/nodePool:NodePool", "kubernetes:apps/v2:Deployment"])
+def test_a_type_that_no_sdk_has_is_found(token: str) -> None:
+    (found,) = sdk_types.findings(dataclasses.replace(sample(EKS_POOL), type=token))
     assert "no installed SDK has this type" in found.message
+
+
+def test_custom_resources_are_left_to_their_own_definitions() -> None:
+    assert (
+        sdk_types.findings(dataclasses.replace(sample(EKS_POOL), type="kubernetes:example.com/v1:Own")) == []
+    )
