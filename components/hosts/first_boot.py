@@ -29,6 +29,8 @@ def commands(plan: HostsPlan, host: Host) -> list[str]:
     found = [f"modprobe --all {' '.join(MODULES)}", "sysctl --system >/dev/null"]
     if plan.settings.swap == "off":
         found += ["swapoff --all", "sed -i -E '/^[^#].*\\sswap\\s/ s/^/# autoglm: /' /etc/fstab"]
+    if host.pool is not None:
+        found += [f"install -d -m 0750 {path}" for path in host.pool.volumes]
     found += [
         "systemctl daemon-reload",
         "systemctl enable containerd.service kubelet.service",

@@ -33,6 +33,8 @@ class PoolMember:
     taints: tuple[Taint, ...] = ()
     accelerator: Accelerator | None = None
     accelerator_count: int = 0
+    volumes: Mapping[str, int] = field(default_factory=dict)
+    """Directories that become persistent volumes, and their sizes in bytes."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from components.common.quantities import MIB
 from components.hosts.plan import Host, HostsPlan
 
 PREFLIGHT: Final = "/usr/local/sbin/autoglm-preflight"
@@ -39,6 +40,7 @@ def render_preflight(plan: HostsPlan, host: Host) -> str:
             )
         )
     checks += _accelerator(plan, host)
+    checks += _volumes(host)
     return "\n".join([_HEAD, *checks, _TAIL])
 
 
@@ -63,6 +65,12 @@ def _accelerator(plan: HostsPlan, host: Host) -> list[str]:
     return [script.format(minimum=required, count=host.pool.accelerator_count)]
 
 
+def _volumes(host: Host) -> list[str]:
+    volumes = host.pool.volumes if host.pool else {}
+    lines = [f"volume {path} {-(-size // MIB)}" for path, size in volumes.items()]
+    return ["\n".join(["# Local volumes.", *lines, ""])] if lines else []
+
+
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
@@ -81,6 +89,15 @@ missing() { # what; fix
 has() { command -v "$1" >/dev/null 2>&1; }
 at_least() { # version, minimum
     [ "$(printf '%s\\n%s\\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]
+}
+volume() { # directory, MiB
+    local size
+    size=$(df --output=size -B 1M "$1" 2>/dev/null | tail -n1 | tr -d ' ')
+    if [ -z "$size" ]; then
+        missing "directory $1; mount a file system there"
+    elif [ "$size" -lt "$2" ]; then
+        missing "$2 MiB at $1: its file system has $size; mount a larger one there"
+    fi
 }
 parameter() { # name, value
     local value

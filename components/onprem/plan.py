@@ -131,6 +131,7 @@ def _members(settings: OnpremCluster) -> Iterator[PoolMember]:
                 taints=_taints(pool),
                 accelerator=card,
                 accelerator_count=pool.hardware.accelerator_count if card else 0,
+                volumes={one.path: one.size for one in settings.storage.volumes if one.node == node.name},
             )
 
 

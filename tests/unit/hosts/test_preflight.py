@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from components.hosts.plan import plan_hosts
 from components.hosts.preflight import render_preflight
 from tests.harness.commands import Result, run
-from tests.unit.hosts.examples import host, plan
+from tests.unit.hosts.examples import MEMBERS, host, plan, settings
 
 
 @pytest.fixture
@@ -106,6 +108,19 @@ def test_limits_may_be_higher_and_switches_may_not_differ(fakes: Path) -> None:
     told = preflight(fakes, "gpu-1").stderr
     assert "net.core.somaxconn" not in told
     assert "kernel parameter net.ipv4.ip_forward is 9999999999, not 1; run: sysctl --system" in told
+
+
+def test_room_for_volumes(fakes: Path, tmp_path: Path) -> None:
+    volumes = {str(tmp_path): 1, str(tmp_path / "absent"): 1, "/": 1 << 60}
+    one = replace(MEMBERS[1], volumes=volumes)
+    planned, problems = plan_hosts(settings(), [one])
+    assert planned is not None, problems
+    script = tmp_path / "script"
+    script.write_text(render_preflight(planned, host(planned, "gpu-1")))
+    told = run(["bash", script]).stderr
+    assert f"missing: directory {tmp_path}/absent; mount a file system there" in told
+    assert f"missing: {1 << 40} MiB at /: its file system has " in told
+    assert f"directory {tmp_path};" not in told
 
 
 def test_it_changes_nothing() -> None:
