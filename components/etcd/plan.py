@@ -40,7 +40,8 @@ _LONGEST_CLIENT_SUFFIX: Final = "-client-service-registry"
 
 @dataclass(frozen=True)
 class Demand:
-    """What the whole cluster takes of a namespace's quota, with one job of each kind running."""
+    """What the cluster takes of a namespace's quota, with one job of each kind and the service registry
+    running."""
 
     cpu_requests: int
     """Thousandths of a CPU."""
@@ -105,18 +106,19 @@ class EtcdPlan:
         settings, members, resources = self.settings, self.settings.members, self.settings.resources
         tools = settings.tools
         jobs = 2
+        beside = jobs + 1
         # An init container counts only where it asks for more than the containers do.
         cpu = max(resources.cpu, tools.cpu)
         limit = max(resources.cpu_limit or resources.cpu, tools.cpu)
         return Demand(
-            cpu_requests=members * cpu + jobs * tools.cpu,
-            cpu_limits=members * limit + jobs * tools.cpu,
-            memory=members * max(resources.memory, tools.memory) + jobs * tools.memory,
+            cpu_requests=members * cpu + beside * tools.cpu,
+            cpu_limits=members * limit + beside * tools.cpu,
+            memory=members * max(resources.memory, tools.memory) + beside * tools.memory,
             ephemeral_storage=members * max(resources.ephemeral_storage, tools.ephemeral_storage)
-            + jobs * tools.ephemeral_storage,
+            + beside * tools.ephemeral_storage,
             storage=members * settings.storage.size + settings.snapshots.size,
             claims=members + 1,
-            pods=members + jobs,
+            pods=members + beside,
             jobs=jobs * (KEPT_JOBS + 1),
         )
 

@@ -231,13 +231,13 @@ def test_the_demand_on_the_namespaces_quota() -> None:
         }
     )
     assert result.demand == Demand(
-        cpu_requests=3 * 50 + 2 * 20,
-        cpu_limits=3 * 300 + 2 * 20,
-        memory=(3 * 128 + 2 * 64) * MIB,
-        ephemeral_storage=(3 * 64 + 2 * 32) * MIB,
+        cpu_requests=3 * 50 + 3 * 20,
+        cpu_limits=3 * 300 + 3 * 20,
+        memory=(3 * 128 + 3 * 64) * MIB,
+        ephemeral_storage=(3 * 64 + 3 * 32) * MIB,
         storage=7 * GIB,
         claims=4,
-        pods=5,
+        pods=6,
         jobs=6,
     )
 
