@@ -33,6 +33,9 @@ CONFIG: Final = paths.TOOLCHAIN / "config"
 POLICIES: Final = paths.ROOT / "policies"
 LEVELS: Final = POLICIES / "levels"
 
+EMBEDDED: Final = "dev"
+"""Stack of the embedded cluster."""
+
 _CLOUD_PREFIXES: Final = ("AWS_", "CLOUDSDK_", "GCLOUD_", "GCP_", "GOOGLE_", "DOCKER_")
 """Of environment variables that the clouds' SDKs and command lines read."""
 
@@ -210,6 +213,9 @@ class Stack:
     def preview(self) -> Preview:
         """Plan the stack, the engine's output on the terminal, and give what it tells of the plan."""
         environment = _for_plans(self._env) if self._local else self._env
+        if self._local and self.name != EMBEDDED:
+            # The embedded cluster's is not this stack's.
+            environment.pop("KUBECONFIG", None)
         # The flag belongs to the engine's commands for programs such as its Automation API.
         environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
         with EventLog() as log:

@@ -69,7 +69,7 @@ def _private_api(plan: PlatformPlan | None) -> tuple[str, ...]:
 
 
 def _virtual_ip(plan: PlatformPlan | None) -> tuple[Exposure, ...]:
-    """The address of a cluster without a cloud: no object in the cluster says whom the network lets through."""
+    """The address of a cluster without a cloud: nothing in the cluster says whom the network lets through."""
     below = plan.cluster.below if plan else None
     if not isinstance(below, OnpremPlan):
         return ()
