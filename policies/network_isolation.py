@@ -10,7 +10,19 @@ from policies import pod_security_standards as pss
 from policies.kubernetes import KubernetesObject, pods_of, selects_everything
 from policies.resource import Resource
 from policies.rule import Option, Rule
-from policies.values import MIN_PREFIX, UNKNOWN, child, elements, is_wide, known_text, label, network, show
+from policies.values import (
+    MIN_PREFIX,
+    UNKNOWN,
+    child,
+    elements,
+    entries,
+    is_wide,
+    known_text,
+    label,
+    network,
+    safe_key,
+    show,
+)
 
 Properties = Mapping[str, object]
 Direction = Literal["ingress", "egress"]
@@ -302,6 +314,15 @@ def _hosts(resource: Resource) -> list[str]:
     return found
 
 
+def _snippets(resource: Resource) -> list[str]:
+    return [
+        f"{ingress} {ingress.at('metadata', 'annotations')}[{safe_key(key)}]: configures the controller"
+        for ingress in resource.of_kind("Ingress")
+        for key, value in entries(child(ingress.body, "metadata", "annotations"))
+        if key.endswith("-snippet") and value not in (None, "")
+    ]
+
+
 def _routes(resource: Resource) -> list[str]:
     found: list[str] = []
     for path, listener in _listeners(resource):
@@ -476,6 +497,14 @@ RULES: Final = (
         rationale="A wildcard or missing host takes the traffic of names that belong to others.",
         fix="name each host in full and have no default backend",
         judge=_hosts,
+    ),
+    Rule(
+        id="ingress-snippets",
+        severity="critical",
+        title="An Ingress brings no configuration of its controller along",
+        rationale="It runs inside the controller, which holds every tenant's certificates (CVE-2021-25742).",
+        fix="remove the annotation",
+        judge=_snippets,
     ),
     Rule(
         id="gateway-routes",

@@ -67,6 +67,9 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         gatekeeper="K8sBlockWildcardIngress",
         kyverno="restrict-ingress-wildcard disallow-empty-ingress-host restrict-ingress-defaultbackend",
     ),
+    "ingress-snippets": _same(
+        kyverno="disallow-ingress-nginx-custom-snippets", checkov="CKV_K8S_152 CKV_K8S_153 CKV_K8S_154"
+    ),
     "workload-namespace": _same(
         cis="5.6.4",
         cis_eks="4.5.2",

@@ -315,4 +315,7 @@ def serve(pack: Pack) -> None:
     # The engine reads the port from the first line.
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    try:
+        server.wait_for_termination()
+    except KeyboardInterrupt:
+        server.stop(None)

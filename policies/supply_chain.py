@@ -117,6 +117,27 @@ def _helm_releases(resource: Resource) -> list[str]:
     ]
 
 
+_OPAQUE_TYPES: Final = frozenset(
+    {
+        "command:local:Command",
+        "command:local:run",
+        "command:remote:Command",
+        "command:remote:CopyFile",
+        "command:remote:CopyToRemote",
+        "pulumi-python:dynamic:Resource",
+        "pulumi-nodejs:dynamic:Resource",
+        "aws:cloudformation/stack:Stack",
+        "aws:cloudformation/stackSet:StackSet",
+        "gcp:deploymentmanager/deployment:Deployment",
+    }
+)
+"""What they do lies in a script or a template that no rule reads."""
+
+
+def _opaque(resource: Resource) -> list[str]:
+    return [f"{resource.token.rpartition(':')[2]}: does what no rule can see"]
+
+
 RULES: Final = (
     Rule(
         id="image-digest",
@@ -164,6 +185,15 @@ RULES: Final = (
         ),
         fix="remove the option; clients send pictures as base64",
         judge=each_container(_engine_flags),
+    ),
+    Rule(
+        id="opaque-resource",
+        severity="high",
+        title="Everything is made by resources that rules can read",
+        rationale="A script or a template of its own goes past every rule, and past the preview.",
+        fix="use the provider's own resources",
+        judge=_opaque,
+        types=_OPAQUE_TYPES,
     ),
     Rule(
         id="helm-release",

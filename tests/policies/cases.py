@@ -645,6 +645,17 @@ CASES: Final[tuple[Case, ...]] = (
         ({f"{C} env 2": {"name": "VLLM_ALLOW_INSECURE_SERIALIZATION", "value": "1"}}, "env[2]"),
     ),
     *_passed("engine-flags", "deployment", {}),
+    *_refused("opaque-resource", ("command:local:Command", {"create": "kubectl apply"}), ({}, "Command")),
+    *_passed("opaque-resource", "deployment", {}),
+    *_refused(
+        "ingress-snippets",
+        "ingress",
+        (
+            {"metadata annotations": {"nginx.ingress.kubernetes.io/server-snippet": "x"}},
+            "server-snippet]: configures the controller",
+        ),
+    ),
+    *_passed("ingress-snippets", "ingress", {"metadata annotations": {"cert-manager.io/issuer": "x"}}),
     *_refused("helm-release", ("kubernetes:helm.sh/v3:Release", {"chart": "nginx"}), ({}, "Release")),
     *_passed("helm-release", ("kubernetes:helm.sh/v4:Chart", {"chart": "nginx"}), {}),
     # Workload health

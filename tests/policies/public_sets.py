@@ -35,7 +35,7 @@ _FOLDERS: Final[dict[PublicSet, str]] = {
     "cis-eks": r"cfg/eks-1\.8\.0/.*\.yaml",
     "cis-gke": r"cfg/gke-1\.9\.0/.*\.yaml",
     "gatekeeper": r"library/.*/template\.yaml",
-    "kyverno": r"(best-practices|other|psa|pod-security/\w+)/([\w-]+)/\2\.yaml",
+    "kyverno": r"(best-practices|other|psa|nginx-ingress|pod-security/\w+)/([\w-]+)/\2\.yaml",
     "checkov": r"checkov/(kubernetes|terraform)/checks/(resource|graph_checks)/.*\.(py|ya?ml)",
     "trivy": r"checks/(kubernetes|cloud)/.*(?<!_test)\.rego",
 }
