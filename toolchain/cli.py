@@ -22,10 +22,10 @@ from toolchain import debian, example, golang, paths, pulumi_home, python_env
 from toolchain.errors import ToolchainError
 from toolchain.process import run_logged
 from toolchain.progress import format_seconds, note, step
-from toolchain.stack import Preview, Stack, write_env_file
+from toolchain.stack import EMBEDDED, Preview, Stack, write_env_file
 from toolchain.tasks import parallel
 
-DEV: Final = "dev"
+DEV: Final = EMBEDDED
 
 ENGINE_BINARIES: Final = tuple(name for name in golang.BINARIES if name.startswith("pulumi"))
 ON_REQUEST: Final = ("kwok",)
@@ -202,6 +202,7 @@ def _summarize(stack: str, planned: Preview, files: Sequence[Path]) -> int:
     return subprocess.run(
         [paths.VENV / "bin" / "python", "-m", "stacks.summary", "--stack", stack, *outputs],
         cwd=paths.ROOT,
+        env={**os.environ, **python_env.byte_code()},
         input="".join(planned.events),
         text=True,
         check=False,
