@@ -51,7 +51,9 @@ def lab_of(root: Any) -> Iterator[Callable[..., Lab]]:
 
         def make(planned: VirtualIpPlan, servers: tuple[str, ...] = ("192.168.1.253:8000",)) -> Lab:
             try:
-                return stack.enter_context(Lab(planned, root, servers))
+                made = stack.enter_context(Lab(planned, root, servers))
+                made.nodes[0].nft("list", "tables")
+                return made
             except LabError as error:
                 pytest.skip(f"this kernel gives no lab: {error}")
 

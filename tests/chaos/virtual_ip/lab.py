@@ -375,6 +375,16 @@ class Lab:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def beside(self, plan: VirtualIpPlan) -> Lab:
+        """Another virtual IP on the same nodes: its own processes, the same networks."""
+        other = Lab(plan, self.nodes[0].root, self._servers)
+        for mine, node in zip(self.nodes, other.nodes, strict=True):
+            node.namespace = mine.namespace
+            node.prepare(self._servers)
+        other.sampler = Sampler(other.nodes, plan.address.ip)
+        other.sampler.start()
+        return other
+
     # What is done to it.
 
     def unplug(self, node: Node) -> None:

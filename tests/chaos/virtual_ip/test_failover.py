@@ -208,6 +208,26 @@ def test_f37_without_the_majority_check_each_side_has_a_holder_until_it_heals(
     assert {len(sample.holders) for sample in lab.samples[-30:]} == {1}, lab.logs()
 
 
+def test_two_virtual_ips_on_the_same_nodes_do_not_disturb_each_other(lab: Lab) -> None:
+    """The API's own and the models': two keepalived in one network, each with its id, ports and rules."""
+    other = lab.beside(
+        plan(instance="VI_API", address="192.168.1.101/24", routerId=52, healthPort=8414, peerPort=8415)
+    )
+    try:
+        other.settle()
+        both = the_holder(lab)
+        # All on one node, so that what happens to one could hit the other.
+        while the_holder(other) is not other.nodes[lab.nodes.index(both)]:
+            holder = the_holder(other)
+            kill(other, holder)
+            holder.start_keepalived()
+        first = len(lab.samples)
+        kill(other, the_holder(other))
+        assert {sample.holders for sample in lab.samples[first:]} == {(both.member.name,)}
+    finally:
+        other.close()
+
+
 def test_f38_recovered_node_does_not_preempt(lab: Lab) -> None:
     first = lab.nodes[0]
     assert first.member.priority == max(node.member.priority for node in lab.nodes)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from tests.chaos.virtual_ip.conftest import plan
-from tests.chaos.virtual_ip.lab import Lab, inside
+from tests.chaos.virtual_ip.lab import Lab, Node, inside
+from tests.harness.commands import run
 
 CHUNKS = 10
 CHUNK_SECONDS = 0.05
@@ -170,6 +176,47 @@ def test_clients_get_the_api_and_nothing_else_and_keep_it(served: Lab) -> None:
     until(5, lambda: request(lab, "GET", "/v1/models").status == 200)
     # Gratuitous ARP: the client's neighbour entry still named the dead node.
     assert time.monotonic() - started < lab.plan.failover.crash_ms / 1000 + 2
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(lab_of: Callable[..., Lab]) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("certificates: needs the program `openssl`")
+    lab = lab_of(plan(frontend={"kind": "model-api", "tlsSecretName": "entry-tls"}))
+    for node in lab.nodes:
+        make_certificate(node, "first")
+    holder = lab.settle()
+    assert served_name(lab) == "first"
+    make_certificate(holder, "second")
+    until(10, lambda: served_name(lab) == "second")
+    # Nobody has taken the address over for that.
+    assert lab.holder() is holder
+
+
+def make_certificate(node: Node, name: str) -> None:
+    """Where the Secret is mounted: a new file in the old one's place."""
+    folder = node.folder / "etc" / "virtual-ip" / "tls"
+    folder.mkdir(parents=True, exist_ok=True)
+    key, certificate = folder / "new.key", folder / "new.crt"
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    run(
+        ["openssl", "req", "-x509", *curve, "-subj", f"/CN={name}", "-keyout", key, "-out", certificate]
+    ).succeeded()
+    key.chmod(0o644)
+    key.rename(folder / "tls.key")
+    certificate.rename(folder / "tls.crt")
+
+
+def served_name(lab: Lab) -> str:
+    """Common name of the certificate at the virtual address."""
+    with inside(lab.client):
+        plain = socket.create_connection((str(lab.plan.address.ip), lab.plan.settings.frontend.port), 5)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with plain, context.wrap_socket(plain) as connection:
+        found = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+    (name,) = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value)
 
 
 def test_a_server_that_is_down_is_an_answer_and_not_the_end_of_the_address(lab: Lab) -> None:
