@@ -17,6 +17,7 @@ from components.virtual_ip.settings import KubernetesApi
 API_VERSION: Final = "kubeadm.k8s.io/v1beta4"
 CRI_SOCKET: Final = "unix:///run/containerd/containerd.sock"
 DISCOVERY_FILE: Final = "/etc/kubernetes/discovery.conf"
+PATCHES: Final = "/etc/kubernetes/patches"
 _SHUTDOWN_SECONDS: Final = 120
 _CRITICAL_SHUTDOWN_SECONDS: Final = 90
 """Of these, for critical pods: the proxies' own grace."""
@@ -70,9 +71,6 @@ def _init(plan: HostsPlan, host: Host) -> Document:
         "localAPIEndpoint": {"advertiseAddress": str(host.address), "bindPort": _server_port(plan)},
         "patches": {"directory": PATCHES},
     }
-
-
-PATCHES: Final = "/etc/kubernetes/patches"
 
 
 def _cluster(plan: HostsPlan) -> Document:

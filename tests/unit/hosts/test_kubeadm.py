@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from components.hosts.kubeadm import DISCOVERY_FILE, render_kubeadm, render_kubelet_patch
+from components.hosts.kubeadm import DISCOVERY_FILE, PATCHES, render_kubeadm, render_kubelet_patch
 from tests.harness.commands import run
 from tests.unit.hosts.examples import host, plan
 from toolchain import golang
@@ -72,6 +74,38 @@ def test_kubeadm_refuses_a_misspelt_one(kubeadm: Path, tmp_path: Path) -> None:
     text = render_kubeadm(planned, host(planned, "node-1"))
     file.write_text(text.replace("controlPlaneEndpoint", "controlplaneEndpoint"))
     run([kubeadm, "config", "validate", f"--config={file}"]).failed()
+
+
+@pytest.mark.slow
+def test_kubeadm_would_make_the_control_plane(kubeadm: Path, tmp_path: Path) -> None:
+    """A dry run of `kubeadm init`, in a network where the node has its address."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("a network namespace: needs root and the program `unshare`")
+    planned = plan()
+    first = host(planned, "node-1")
+    patches, out = tmp_path / "patches", tmp_path / "out"
+    patches.mkdir()
+    (patches / "kubeletconfiguration0+merge.yaml").write_text(render_kubelet_patch(first))
+    (tmp_path / "kubeadm.yaml").write_text(render_kubeadm(planned, first).replace(PATCHES, str(patches)))
+    network = (
+        "ip link set lo up && ip link add eth0 type veth peer name peer0 && "
+        "ip address add 192.168.1.11/24 dev eth0 && ip link set peer0 up && ip link set eth0 up && "
+        "ip route add default via 192.168.1.1"
+    )
+    # The machine's own ports and files are of no interest; nothing is waited for that does not start.
+    skipped = "--skip-phases=preflight,wait-control-plane"
+    command = f"{kubeadm} init --dry-run {skipped} --config={tmp_path}/kubeadm.yaml"
+    told = run(
+        ["unshare", "--net", "bash", "-c", f"{network} && exec {command}"],
+        env={**os.environ, "KUBEADM_INIT_DRYRUN_DIR": str(out)},
+    ).succeeded()
+    assert "192.168.1.101" in next(
+        line for line in told.output.splitlines() if "apiserver serving cert is signed for" in line
+    )
+    manifest = yaml.safe_load((out / "kube-scheduler.yaml").read_text())
+    assert "--leader-elect=true" in manifest["spec"]["containers"][0]["command"]
+    kubelet = yaml.safe_load((out / "config.yaml").read_text())
+    assert kubelet["kubeReserved"] == yaml.safe_load(render_kubelet_patch(first))["kubeReserved"]
 
 
 def test_everyone_reaches_the_api_over_the_virtual_address() -> None:
