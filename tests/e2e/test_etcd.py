@@ -28,9 +28,10 @@ from etcd_tools.errors import Refused
 from etcd_tools.gateway import Credentials, encoded
 
 seconds = float(sys.argv[1])
-cluster = Cluster(os.environ["ETCD_ENDPOINTS"].split(","), Credentials(Path("/etc/etcd/tls/client")),
-timeout=2.0) started, keys, pause, last = time.monotonic(), [], 0.0, time.monotonic() while time.monotonic() -
-started < seconds:
+endpoints = os.environ["ETCD_ENDPOINTS"].split(",")
+cluster = Cluster(endpoints, Credentials(Path("/etc/etcd/tls/client")), timeout=2.0)
+started, keys, pause, last = time.monotonic(), [], 0.0, time.monotonic()
+while time.monotonic() - started < seconds:
     key = f"/e2e/{len(keys):05}"
     try:
         cluster.call("kv/put", {"key": encoded(key), "value": encoded(key)})
@@ -40,9 +41,10 @@ started < seconds:
     now = time.monotonic()
     keys.append(key)
     pause, last = max(pause, now - last), now
-answer = cluster.call("kv/range", {"key": encoded("/e2e/"), "range_end": encoded("/e20"), "keys_only": True})
+everything = {"key": encoded("/e2e/"), "range_end": encoded("/e20")}
+answer = cluster.call("kv/range", {**everything, "keys_only": True})
 print(json.dumps({"written": len(keys), "there": len(answer.get("kvs", [])), "pause": pause}))
-cluster.call("kv/deleterange", {"key": encoded("/e2e/"), "range_end": encoded("/e20")})
+cluster.call("kv/deleterange", everything)
 """
 
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from etcd_tools.errors import ApiError, Refused, Unreachable
 from etcd_tools.gateway import Credentials, Gateway, Json
 
+_ASK_ANOTHER = (4, 14)
+"""gRPC status DEADLINE_EXCEEDED and UNAVAILABLE: without a leader there, another member may know more."""
+_LEARNER = "rpc not supported for learner"
+"""What a member answers that has no vote yet: it knows the cluster and speaks for nobody."""
 NOSPACE = "NOSPACE"
 CORRUPT = "CORRUPT"
 
@@ -153,8 +157,7 @@ class Cluster:
             except Unreachable as error:
                 reasons.append(str(error))
             except ApiError as error:
-                # 14 UNAVAILABLE: no leader there; 4 DEADLINE_EXCEEDED. Another member may know more.
-                if error.code not in (4, 14):
+                if error.code not in _ASK_ANOTHER and _LEARNER not in error.message:
                     raise
                 reasons.append(str(error))
         raise Unreachable("cluster", f"no endpoint answers {method}: {'; '.join(reasons)}")

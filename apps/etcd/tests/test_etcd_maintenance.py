@@ -199,6 +199,8 @@ def test_status_lists_members_in_the_order_to_restart_them(etcd: FakeEtcd, clust
 def test_another_endpoint_is_asked_only_where_that_can_help(etcd: FakeEtcd, cluster: FakeCluster) -> None:
     etcd.fail["kv/range"] = [ApiError("x", 14, "etcdserver: no leader")]
     assert cluster.call("kv/range", {})["header"]
+    etcd.fail["kv/range"] = [ApiError("x", 9, "etcdserver: rpc not supported for learner")]
+    assert cluster.call("kv/range", {})["header"]
     etcd.fail["kv/range"] = [ApiError("x", 3, "etcdserver: key is not provided")]
     with pytest.raises(ApiError, match="key is not provided"):
         cluster.call("kv/range", {})
