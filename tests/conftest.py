@@ -14,6 +14,8 @@ _END_TO_END = (
     "test_settings_refused.py",
     "test_policies_refuse.py",
     "test_secrets.py",
+    # Beside it, on nodes of its own.
+    "test_simulated_prod.py",
     # These change it and put it right again.
     "test_drift.py",
     "test_weights.py",
