@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
 from policies.iam import DOCUMENTS, IDENTITY_DOCUMENTS, TRUST_DOCUMENTS, Statement, documents
 from policies.resource import Resource
 from policies.rule import Rule
-from policies.values import UNKNOWN, elements, known_text, show
+from policies.values import UNKNOWN, child, elements, known_text, show
 
 _WITHOUT_RESOURCES: Final = re.compile(
     r"(?:ecr:GetAuthorizationToken|ecr-public:GetAuthorizationToken|sts:GetCallerIdentity"
@@ -47,7 +48,7 @@ _BROAD_PROJECT_ROLES: Final = frozenset(
 _ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/.+")
 _GCP_SCOPES: Final = ("projects", "folder", "organizations")
 _GCP_IAM_TYPES: Final = frozenset(
-    f"gcp:{module}:{kind}{suffix}"
+    f"gcp:{module.format(suffix)}:{kind}{suffix}"
     for module, kind in (
         ("projects/iAM{}", "IAM"),
         ("folder/iAM{}", "IAM"),
@@ -60,8 +61,7 @@ _GCP_IAM_TYPES: Final = frozenset(
         ("secretmanager/secretIam{}", "SecretIam"),
         ("pubsub/topicIAM{}", "TopicIAM"),
     )
-    for suffix in ("Member", "Binding")
-    for module in (module.format(suffix),)
+    for suffix in ("Member", "Binding", "Policy")
 )
 _PROJECT_TYPES: Final = frozenset(
     one for one in _GCP_IAM_TYPES if one.startswith(tuple(f"gcp:{scope}/" for scope in _GCP_SCOPES))
@@ -118,16 +118,24 @@ def _trust(resource: Resource) -> list[str]:
 
 def _public_documents(resource: Resource) -> list[str]:
     kinds = {token: names for token, names in DOCUMENTS.items() if token not in TRUST_DOCUMENTS}
-    stated, _ = documents(resource, kinds)
-    return [
-        f"{one.path}.Principal: is everybody"
-        for one in stated
-        if one.allows
-        and not one.conditional
-        and any(value == "*" for _, value in one.principals())
-        # The policy of a VPC endpoint narrows what passes it; it gives nobody any right.
-        and resource.token != "aws:ec2/vpcEndpoint:VpcEndpoint"
-    ]
+    stated, found = documents(resource, kinds)
+    # The policy of a VPC endpoint narrows what passes it; it gives nobody any right.
+    if resource.token == "aws:ec2/vpcEndpoint:VpcEndpoint":
+        return found
+    for one in stated:
+        if not one.allows or one.conditional:
+            continue
+        if "NotPrincipal" in one.body:
+            found.append(f"{one.path}.NotPrincipal: is everybody but whom it names")
+        if any(_is_everybody(value) for _, value in one.principals()):
+            found.append(f"{one.path}.Principal: is everybody")
+    return found
+
+
+def _is_everybody(principal: str) -> bool:
+    """Everybody, or a name in every account."""
+    account = principal.split(":")[4] if principal.count(":") >= 5 else ""
+    return not principal.strip("*?") or "*" in account
 
 
 def _attached(resource: Resource) -> list[str]:
@@ -181,27 +189,46 @@ def _gke_legacy(resource: Resource) -> list[str]:
     return found
 
 
-def _members(resource: Resource) -> list[tuple[str, object]]:
-    return [("member", resource.value("member")), *resource.items("members")]
+def _grants(resource: Resource) -> list[tuple[str, object, list[object], bool]]:
+    """Path, role and members of what a resource grants, and whether under a condition."""
+    members = [item for item in (resource.value("member"),) if item is not None]
+    members += [item for _, item in resource.items("members")]
+    result = [("", resource.value("role"), members, bool(resource.value("condition")))]
+    text = resource.value("policyData")
+    if isinstance(text, str):
+        for index, item in elements(child(_json(text), "bindings")):
+            stated = [one for _, one in elements(child(item, "members"))]
+            path = f"policyData.bindings[{index}]."
+            result.append((path, child(item, "role"), stated, bool(child(item, "condition"))))
+    return result
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _gcp_public(resource: Resource) -> list[str]:
     return [
-        f"{path}: is {value}"
-        for path, value in _members(resource)
+        f"{path}member: is {value}"
+        for path, _, members, _ in _grants(resource)
+        for value in members
         if isinstance(value, str) and value in _PUBLIC_MEMBERS
     ]
 
 
 def _gcp_roles(resource: Resource) -> list[str]:
-    role = resource.value("role")
-    if not isinstance(role, str):
-        return []
-    if role in _BASIC_ROLES:
-        return [f"role: is {role}"]
-    if resource.token in _PROJECT_TYPES and role in _BROAD_PROJECT_ROLES and not resource.value("condition"):
-        return [f"role: is {role}, of everything in the project"]
-    return []
+    found: list[str] = []
+    for path, role, _, conditional in _grants(resource):
+        if not isinstance(role, str):
+            continue
+        if role in _BASIC_ROLES:
+            found.append(f"{path}role: is {role}")
+        elif resource.token in _PROJECT_TYPES and role in _BROAD_PROJECT_ROLES and not conditional:
+            found.append(f"{path}role: is {role}, of everything in the project")
+    return found
 
 
 def _custom_role(resource: Resource) -> list[str]:

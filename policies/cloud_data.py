@@ -89,7 +89,17 @@ _PUBLIC_ACLS: Final = frozenset({"public-read", "public-read-write", "authentica
 
 def _acl(resource: Resource) -> list[str]:
     value = resource.value("acl")
-    return [f"acl: is {value}"] if isinstance(value, str) and value in _PUBLIC_ACLS else []
+    found = [f"acl: is {value}"] if isinstance(value, str) and value in _PUBLIC_ACLS else []
+    granted = [(path, child(item, "uri")) for path, item in resource.items("grants")]
+    granted += [
+        (path, child(item, "grantee", "uri"))
+        for path, item in resource.items("accessControlPolicy", "grants")
+    ]
+    return found + [
+        f"{path}: is to everybody"
+        for path, uri in granted
+        if isinstance(uri, str) and uri.endswith(("/AllUsers", "/AuthenticatedUsers"))
+    ]
 
 
 def _gcs_public(resource: Resource) -> list[str]:

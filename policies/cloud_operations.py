@@ -55,10 +55,12 @@ def _log_group(resource: Resource) -> list[str]:
 
 
 def _node_integrity(resource: Resource) -> list[str]:
+    found: list[str] = []
     if resource.token == _GKE:
         value = resource.value("enableShieldedNodes")
-        return [] if value in (None, True, UNKNOWN) else [f"enableShieldedNodes: {show(value)}"]
-    found: list[str] = []
+        found += [] if value in (None, True, UNKNOWN) else [f"enableShieldedNodes: {show(value)}"]
+        if resource.value("nodeConfig") is None or resource.value("removeDefaultNodePool") is True:
+            return found
     config = ("nodeConfig", "shieldedInstanceConfig")
     monitoring, boot = (
         resource.value(*config, name) for name in ("enableIntegrityMonitoring", "enableSecureBoot")

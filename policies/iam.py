@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policies.resource import Resource
-from policies.values import UNKNOWN, child, elements
+from policies.values import UNKNOWN, child, elements, entries, is_wide
 
 IDENTITY_DOCUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:iam/policy:Policy": ("policy",),
@@ -40,6 +40,19 @@ DOCUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     **RESOURCE_DOCUMENTS,
 }
 
+_NARROWING_OPERATORS: Final = frozenset(
+    {
+        "StringEquals",
+        "StringEqualsIgnoreCase",
+        "StringLike",
+        "ArnEquals",
+        "ArnLike",
+        "IpAddress",
+    }
+)
+_NARROWING_FLAGS: Final = frozenset(
+    {"elasticfilesystem:AccessedViaMountTarget", "kms:GrantIsForAWSResource", "aws:PrincipalIsAWSService"}
+)
 _MAX_DOCUMENT: Final = 200_000
 """Characters; the largest that AWS takes has 20,480."""
 
@@ -58,8 +71,15 @@ class Statement:
 
     @property
     def conditional(self) -> bool:
-        """It holds under a condition only."""
-        return bool(self.body.get("Condition"))
+        """It holds for some only: a condition asks for particular values, not merely for encryption."""
+        condition = self.body.get("Condition")
+        if condition is UNKNOWN:
+            return True
+        return any(
+            _narrows(operator, key, value)
+            for operator, tests in entries(condition)
+            for key, value in entries(tests)
+        )
 
     def texts(self, key: str) -> list[str]:
         """A value that is a text or a list of texts."""
@@ -68,13 +88,32 @@ class Statement:
     def principals(self) -> list[tuple[str, str]]:
         """Kind (`AWS`, `Service`, `Federated`, `*`) and value of each principal."""
         value = self.body.get("Principal")
-        if isinstance(value, str):
-            return [("*", value)]
-        result: list[tuple[str, str]] = []
+        result: list[tuple[str, str]] = [("*", text) for text in _texts(value)]
         if isinstance(value, Mapping):
             for kind, item in value.items():
                 result += [(str(kind), text) for text in _texts(item)]
         return result
+
+
+def _narrows(operator: str, key: str, value: object) -> bool:
+    """Whether a test of a condition keeps somebody out; what is unknown may."""
+    name = operator.rpartition(":")[2].removesuffix("IfExists")
+    if name == "Bool":
+        return key in _NARROWING_FLAGS
+    if name not in _NARROWING_OPERATORS:
+        return False
+    values = [value] if isinstance(value, str) or value is UNKNOWN else [item for _, item in elements(value)]
+    return bool(values) and all(item is UNKNOWN or _particular(name, item) for item in values)
+
+
+def _particular(operator: str, value: object) -> bool:
+    if operator == "IpAddress":
+        return not is_wide(value)
+    if not isinstance(value, str):
+        return False
+    if value.startswith("arn:"):
+        return bool("".join(value.split(":", 4)[4:]).strip("*?:/"))
+    return bool(value.strip("*?"))
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -40,6 +40,7 @@ def _documented(name: str, *statements: dict[str, Any]) -> dict[str, Any]:
 
 _USER = ("aws:iam/accessKey:AccessKey", {"user": "deploy"})
 _PUBLIC = "0.0.0.0/0"
+_POLICY_DATA = '{"bindings": [{"role": "roles/storage.objectViewer", "members": ["allUsers"]}]}'
 
 CLOUD_CASES: Final[tuple[Case, ...]] = (
     # Networks
@@ -219,7 +220,13 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
                 )
                 for value in (False, DELETE)
             ],
-            "bucket": [({"acl": "public-read"}, "acl: is public-read")],
+            "bucket": [
+                ({"acl": "public-read"}, "acl: is public-read"),
+                (
+                    {"grants": [{"uri": "http://acs.amazonaws.com/groups/global/AllUsers"}]},
+                    "grants[0]: is to everybody",
+                ),
+            ],
             "gcs-bucket": [
                 ({"publicAccessPrevention": "inherited"}, "is inherited"),
                 ({"uniformBucketLevelAccess": False}, "uniformBucketLevelAccess"),
@@ -429,6 +436,24 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
                     "policy.Statement[1].Principal",
                 ),
                 (_documented("policy", allow("s3:GetObject", Principal={"AWS": ["*"]})), "Statement[0]"),
+                (_documented("policy", allow("s3:GetObject", Principal=["x", "*"])), "Statement[0]"),
+                (
+                    _documented("policy", allow("s3:GetObject", Principal={"AWS": "arn:aws:iam::*:role/x"})),
+                    "Statement[0].Principal",
+                ),
+                *(
+                    (
+                        _documented("policy", allow("s3:GetObject", Principal="*", Condition=condition)),
+                        "Statement[0].Principal",
+                    )
+                    for condition in (
+                        {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::*"}},
+                        {"Bool": {"aws:SecureTransport": "true"}},
+                        {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}},
+                        {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "0.0.0.0/0"]}},
+                    )
+                ),
+                ({"policy": '{"Statement": [1,]}'}, "policy: is no policy document"),
             ],
             "kms-key": [(_documented("policy", OWNER, {**OWNER, "Principal": "*"}), "Statement[1]")],
         },
@@ -498,6 +523,8 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
         {
             "gcp-binding": [({"member": "allUsers"}, "member: is allUsers")],
             "gcp-project-binding": [({"member": "allAuthenticatedUsers"}, "is allAuthenticatedUsers")],
+            "gcp-key-binding": [({"members 1": "allUsers"}, "member: is allUsers")],
+            "gcp-bucket-policy": [({"policyData": _POLICY_DATA}, "policyData.bindings[0].member")],
         },
     ),
     *_cases("custom-role-wildcard", {"gcp-role": [({"permissions 1": "storage.*"}, "permissions[1]")]}),
@@ -540,7 +567,16 @@ CLOUD_CASES: Final[tuple[Case, ...]] = (
     *_cases(
         "node-integrity",
         {
-            "gke": [({"enableShieldedNodes": False}, "enableShieldedNodes")],
+            "gke": [
+                ({"enableShieldedNodes": False}, "enableShieldedNodes"),
+                (
+                    {
+                        "removeDefaultNodePool": False,
+                        "nodeConfig": {"shieldedInstanceConfig": {"enableIntegrityMonitoring": False}},
+                    },
+                    "enableIntegrityMonitoring: is false",
+                ),
+            ],
             "gke-nodes": [
                 ({"nodeConfig shieldedInstanceConfig enableSecureBoot": False}, "enableSecureBoot"),
                 (

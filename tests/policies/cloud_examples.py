@@ -281,6 +281,19 @@ CLOUD: Final[dict[str, Resource]] = {
         "gcp:storage/bucketIAMMember:BucketIAMMember",
         {"bucket": "models", "role": "roles/storage.objectViewer", "member": "serviceAccount:x@y.z"},
     ),
+    "gcp-key-binding": (
+        "gcp:kms/cryptoKeyIAMBinding:CryptoKeyIAMBinding",
+        {"role": "roles/cloudkms.cryptoKeyEncrypterDecrypter", "members": ["serviceAccount:x@y.z"]},
+    ),
+    "gcp-bucket-policy": (
+        "gcp:storage/bucketIAMPolicy:BucketIAMPolicy",
+        {
+            "bucket": "models",
+            "policyData": json.dumps(
+                {"bindings": [{"role": "roles/storage.objectViewer", "members": ["group:x@y.z"]}]}
+            ),
+        },
+    ),
     "gcp-project-binding": (
         "gcp:projects/iAMMember:IAMMember",
         {"role": "roles/logging.logWriter", "member": "serviceAccount:x@y.z"},

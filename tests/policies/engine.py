@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from toolchain import paths, pulumi_home
+from toolchain import paths, pulumi_home, python_env
 from toolchain.errors import ToolchainError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -56,6 +56,7 @@ def environment(home: Path, backend: Path) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "NO_COLOR": "1",
+        **python_env.byte_code(),
     }
 
 
