@@ -215,6 +215,7 @@ def _pod(args: ServiceRegistryArgs) -> core.v1.PodSpecArgs:
                         for servers in plan.servers
                     ),
                 ],
+                env=[tools_environment(plan.etcd)],
                 ports=[core.v1.ContainerPortArgs(name="health", container_port=_HEALTH_PORT, protocol="TCP")],
                 resources=requirements(plan.resources),
                 security_context=container_security_context(),

@@ -255,6 +255,20 @@ def test_the_registry_finds_the_servers_and_is_let_in() -> None:
     )
 
 
+def test_the_tools_know_the_members_and_have_their_own_certificate(graph: list[Registration]) -> None:
+    jobs = [
+        job.inputs["spec"]["jobTemplate"]["spec"]["template"] for job in of_kind(graph, "CronJob").values()
+    ]
+    deployment = of_kind(graph, "Deployment")["etcd-registry"].inputs["spec"]["template"]
+    for template, client in [*((job, "maintenance") for job in jobs), (deployment, "service-registry")]:
+        (container,) = template["spec"]["containers"]
+        (endpoints,) = (item["value"] for item in container["env"] if item["name"] == "ETCD_ENDPOINTS")
+        assert len(endpoints.split(",")) == members(graph)["replicas"]
+        assert endpoints.startswith("https://etcd-0.etcd-peers.autoglm.svc:2379,")
+        (secret,) = (v["secret"]["secretName"] for v in template["spec"]["volumes"] if "secret" in v)
+        assert secret == f"etcd-client-{client}"
+
+
 def test_everything_that_rules_read_is_known_before_there_is_a_cluster() -> None:
     unknown = build({}, configured=False)
     known = build({})
