@@ -17,7 +17,7 @@ from components.common.pods import (
 )
 from components.common.quantities import MIB, Resources
 from components.etcd.certificates import SERVICE_REGISTRY, client_secret
-from components.etcd.component import CLIENT_LABEL
+from components.etcd.component import CLIENT_LABEL, tools_environment
 from components.etcd.configuration import TLS
 from components.etcd.plan import EtcdPlan
 from components.model_server.component import server_selector
