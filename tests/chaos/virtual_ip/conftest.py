@@ -44,20 +44,33 @@ def root() -> Any:
         pytest.skip(f"keepalived and haproxy cannot be had: {error}")
 
 
+def _make(stack: ExitStack, root: Any, planned: VirtualIpPlan, servers: tuple[str, ...]) -> Lab:
+    try:
+        made = stack.enter_context(Lab(planned, root, servers))
+        made.nodes[0].nft("list", "tables")
+        return made
+    except LabError as error:
+        pytest.skip(f"this kernel gives no lab: {error}")
+
+
 @pytest.fixture
 def lab_of(root: Any) -> Iterator[Callable[..., Lab]]:
     """Makes a lab of a plan and removes it at the end of the test."""
     with ExitStack() as stack:
 
         def make(planned: VirtualIpPlan, servers: tuple[str, ...] = ("192.168.1.253:8000",)) -> Lab:
-            try:
-                made = stack.enter_context(Lab(planned, root, servers))
-                made.nodes[0].nft("list", "tables")
-                return made
-            except LabError as error:
-                pytest.skip(f"this kernel gives no lab: {error}")
+            return _make(stack, root, planned, servers)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def steady(root: Any) -> Iterator[Lab]:
+    """A lab with three nodes, up, for all cases that leave it as it was."""
+    with ExitStack() as stack:
+        made = _make(stack, root, plan(), ("192.168.1.253:8000",))
+        made.settle()
+        yield made
 
 
 @pytest.fixture

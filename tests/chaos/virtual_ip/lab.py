@@ -433,7 +433,7 @@ class Lab:
         for node in self.nodes:
             node.start()
         holder = self.wait_for_holder(30)
-        self.stay(1.5)
+        self.stay(0.8)
         return holder
 
     def stay(self, seconds: float) -> None:

@@ -219,13 +219,13 @@ def served_name(lab: Lab) -> str:
     return str(name.value)
 
 
-def test_a_server_that_is_down_is_an_answer_and_not_the_end_of_the_address(lab: Lab) -> None:
+def test_a_server_that_is_down_is_an_answer_and_not_the_end_of_the_address(steady: Lab) -> None:
     """No holder could do better: clients are told 503 at once."""
-    assert request(lab, "GET", "/v1/models").status == 503
-    assert lab.holder() is not None
+    assert request(steady, "GET", "/v1/models").status == 503
+    assert steady.holder() is not None
 
 
-def test_the_peer_port_takes_peers_only(lab: Lab) -> None:
-    made = http.client.HTTPConnection("192.168.1.11", lab.plan.settings.peer_port, timeout=1)
-    with inside(lab.client), pytest.raises(TimeoutError):
+def test_the_peer_port_takes_peers_only(steady: Lab) -> None:
+    made = http.client.HTTPConnection("192.168.1.11", steady.plan.settings.peer_port, timeout=1)
+    with inside(steady.client), pytest.raises(TimeoutError):
         made.connect()
