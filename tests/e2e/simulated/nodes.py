@@ -129,6 +129,7 @@ def _agents() -> list[dict[str, Any]]:
         requests = {
             resource: quantity(resource, amount - taken.get(name, {}).get(resource, 0))
             for resource, amount in NODE_AGENTS.items()
+            if resource != "pods"
         }
         container = {"name": "agent", "image": layout.PAUSE_IMAGE, "resources": {"requests": requests}}
         objects.append(

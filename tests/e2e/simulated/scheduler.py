@@ -63,7 +63,12 @@ def schedule(asked: Sequence[tuple[placement.Pods, int]], pools: Sequence[NodePo
 def _replica_set(
     name: str, pods: placement.Pods, count: int, pools: Sequence[NodePoolShape]
 ) -> dict[str, Any]:
-    requests = {resource: quantity(resource, amount) for resource, amount in pods.amounts.items()}
+    requests = {
+        # Each pod counts as one; nobody asks for it.
+        resource: quantity(resource, amount)
+        for resource, amount in pods.amounts.items()
+        if resource != "pods"
+    }
     limits = {resource: amount for resource, amount in requests.items() if "/" in resource}
     spec: dict[str, Any] = {
         "terminationGracePeriodSeconds": 0,
