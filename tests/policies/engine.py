@@ -25,11 +25,15 @@ _PROGRAM: Final = (
     "__main__.py",
     "Pulumi.yaml",
     "Pulumi.dev.yaml",
+    "Pulumi.staging.yaml",
+    "Pulumi.prod.yaml",
+    "Pulumi.onprem.yaml",
     "versions.yaml",
     "pyproject.toml",
     "stacks",
     "components",
     "policies",
+    "apps",
 )
 _TIMEOUT_SECONDS: Final = 300
 
@@ -45,7 +49,8 @@ def pulumi() -> str:
 
 def environment(home: Path, backend: Path) -> dict[str, str]:
     """Variables for the engine: own state, no pack of the user's shell, no cluster."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "KUBE"))}
+    foreign = ("PULUMI_", "KUBE", "AWS_", "GOOGLE_", "CLOUDSDK_", "DOCKER_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     backend.mkdir(parents=True, exist_ok=True)
     command = Path(pulumi()).parent
     return own | {
@@ -120,9 +125,10 @@ def analyze(resources: list[dict[str, Any]], folder: Path, levels: Path | None =
 class Program:
     """A copy of the program with a state of its own and no cluster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stack: str = "dev") -> None:
         self.folder = folder / "program"
         self.folder.mkdir()
+        self.stack = stack
         for name in _PROGRAM:
             source = ROOT / name
             if source.is_dir():
@@ -130,9 +136,11 @@ class Program:
             else:
                 shutil.copy(source, self.folder / name)
         # A salt belongs to one machine's passphrase; `pulumi` adds it where it is run by hand.
-        settings = self.folder / "Pulumi.dev.yaml"
+        settings = self.folder / f"Pulumi.{stack}.yaml"
         text = settings.read_text(encoding="utf-8")
-        settings.write_text(re.sub(r"(?m)^encryptionsalt:.*\n?", "", text), encoding="utf-8")
+        settings.write_text(
+            re.sub(r"(?m)^(encryptionsalt|secretsprovider):.*\n?", "", text), encoding="utf-8"
+        )
         toolchain = self.folder / ".toolchain"
         toolchain.mkdir()
         (toolchain / "venv").symlink_to(TOOLCHAIN / "venv")
@@ -145,8 +153,8 @@ class Program:
         pulumi()
         self.env = environment(paths.PULUMI_HOME, folder / "backend")
         self.env["PULUMI_OPTION_POLICY_PACK"] = "policies"
-        self.env["PULUMI_OPTION_POLICY_PACK_CONFIG"] = "policies/levels/dev.json"
-        done = run(["stack", "init", "dev"], self.folder, self.env)
+        self.env["PULUMI_OPTION_POLICY_PACK_CONFIG"] = f"policies/levels/{stack}.json"
+        done = run(["stack", "init", stack], self.folder, self.env)
         assert done.returncode == 0, done.stderr
 
     @staticmethod
@@ -180,6 +188,6 @@ class Program:
 
     def resources(self) -> list[dict[str, Any]]:
         """What the stack's state holds."""
-        done = self.run("stack", "export", "--stack", "dev")
+        done = self.run("stack", "export", "--stack", self.stack)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["deployment"].get("resources") or []

@@ -133,6 +133,47 @@ def test_the_dev_program_passes_every_rule_without_advisories(program: Program) 
     assert "[mandatory]" not in output
 
 
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.parametrize("stack", ["staging", "prod", "onprem"])
+def test_a_plan_without_credentials_passes_with_exemptions_alone(tmp_path: Path, stack: str) -> None:
+    done = Program(tmp_path, stack).run("preview", "--stack", stack)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "autoglm-platform" in output
+    assert "can't run policy" not in output
+    assert "[mandatory]" not in output
+    advisories = re.findall(r"\[advisory\] \[severity: \w+\]\s+(\S+)", output)
+    assert set(advisories) <= {"exemption"}, output
+    assert "not needed for" not in output
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rule"),
+    [
+        ("eks/node_groups.py", 'http_tokens="required"', 'http_tokens="optional"', "node-metadata"),
+        (
+            "object_storage/s3.py",
+            "block_public_policy=True",
+            "block_public_policy=False",
+            "bucket-public-access",
+        ),
+    ],
+    ids=["metadata service", "public bucket policy"],
+)
+def test_a_weakened_cloud_is_refused_in_a_plan_without_credentials(
+    tmp_path: Path, file: str, old: str, new: str, rule: str
+) -> None:
+    program = Program(tmp_path, "prod")
+    program.edit(f"components/{file}", old, new)
+    done = program.run("preview", "--stack", "prod")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0, output
+    assert re.search(rf"\[mandatory\].* {rule} ", output), output
+
+
 def _without_limits(program: Program) -> None:
     program.edit(
         "components/common/pods.py",
