@@ -202,7 +202,7 @@ def _summarize(stack: str, planned: Preview, files: Sequence[Path]) -> int:
     return subprocess.run(
         [paths.VENV / "bin" / "python", "-m", "stacks.summary", "--stack", stack, *outputs],
         cwd=paths.ROOT,
-        env={**os.environ, **python_env.byte_code()},
+        env={**os.environ, **python_env.BYTE_CODE},
         input="".join(planned.events),
         text=True,
         check=False,

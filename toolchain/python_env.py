@@ -24,6 +24,12 @@ REQUIREMENTS: Final = paths.ROOT / "requirements.txt"
 REQUIREMENTS_DEV: Final = paths.ROOT / "requirements-dev.txt"
 MINIMUM_PYTHON: Final = (3, 11)
 
+BYTE_CODE: Final = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Variables under which Python keeps its byte code, whatever the environment says about that.
+
+Without any, each run of the program compiles the clouds' packages again before it imports them.
+"""
+
 _STAMP: Final = ".requirements"
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from toolchain import paths, pulumi_home
+from toolchain import paths, pulumi_home, python_env
 from toolchain.cluster import state as cluster_state
 from toolchain.errors import ToolchainError
 from toolchain.event_log import EventLog
@@ -56,6 +56,7 @@ def environment() -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_OPTION_POLICY_PACK": str(POLICIES),
+        **python_env.BYTE_CODE,
         **_direct_addresses(),
     }
 

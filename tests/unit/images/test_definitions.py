@@ -12,7 +12,7 @@ from toolchain.images import definitions, rootfs
 LOCKED = [definitions.REQUIREMENTS_VLLM, definitions.REQUIREMENTS_WEIGHTS]
 
 
-@pytest.mark.parametrize("requirements", LOCKED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("requirements", LOCKED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_package_is_pinned_by_hash_and_no_index_is_named(requirements: Path) -> None:
     text = requirements.read_text(encoding="utf-8")
     packages = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
