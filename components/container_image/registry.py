@@ -60,7 +60,7 @@ class EcrRepositories(pulumi.ComponentResource):
             opts=kept,
         )
         aws_kms.Alias(
-            name, name=f"alias/{args.settings.namespace}-images", target_key_id=key.key_id, opts=child
+            name, name=f"alias/{args.settings.namespace}-images", target_key_id=key.key_id, opts=kept
         )
         made: list[pulumi.Resource] = []
         for repository in args.settings.names:
@@ -190,7 +190,7 @@ class ArtifactRegistry(pulumi.ComponentResource):
         ring_name = f"{args.settings.namespace}-images"
         ring_id = f"projects/{project.project}/locations/{project.region}/keyRings/{ring_name}"
         ring = gcp_kms.KeyRing(
-            name, name=ring_name, project=project.project, location=project.region, opts=child
+            name, name=ring_name, project=project.project, location=project.region, opts=kept
         )
         key = gcp_kms.CryptoKey(
             name,
@@ -207,7 +207,8 @@ class ArtifactRegistry(pulumi.ComponentResource):
             crypto_key_id=known_after(key_id, key),
             role="roles/cloudkms.cryptoKeyEncrypterDecrypter",
             member=f"serviceAccount:service-{project.number}@gcp-sa-artifactregistry.iam.gserviceaccount.com",
-            opts=child,
+            # Without it no image can be read.
+            opts=kept,
         )
         for administrator in args.key_administrators:
             gcp_kms.CryptoKeyIAMMember(

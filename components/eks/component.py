@@ -91,6 +91,7 @@ class EksPlatform(pulumi.ComponentResource):
                 secrets_key=keys.secrets,
                 logs_key=keys.logs,
                 protect=plan.protect,
+                after=(network,),
             ),
             child,
         )

@@ -60,7 +60,11 @@ class SharedFileSystemArgs:
 
 
 class SharedFileSystem(pulumi.ComponentResource):
-    """Encrypted file system with a mount target in every zone, backed up daily."""
+    """Encrypted file system with a mount target in every zone, backed up daily.
+
+    What guards the data is kept like the data: a forced destroy takes what is not protected first. Mount
+    targets hold nothing, and one has to go with its zone.
+    """
 
     file_system_id: pulumi.Output[str]
     """Id, once it can be mounted in every zone."""
@@ -70,6 +74,7 @@ class SharedFileSystem(pulumi.ComponentResource):
     ) -> None:
         super().__init__("autoglm:eks:SharedFileSystem", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        kept = pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect)
         settings = args.cluster
         file_system = aws.efs.FileSystem(
             name,
@@ -78,13 +83,13 @@ class SharedFileSystem(pulumi.ComponentResource):
             performance_mode="generalPurpose",
             throughput_mode=settings.file_system.throughput_mode,
             tags={"Name": f"{settings.name}-shared"},
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
+            opts=kept,
         )
         policy = aws.efs.FileSystemPolicy(
             f"{name}-policy",
             file_system_id=file_system.id,
             policy=file_system_policy(settings),
-            opts=child,
+            opts=kept,
         )
         aws.efs.BackupPolicy(
             f"{name}-backup",
@@ -92,7 +97,7 @@ class SharedFileSystem(pulumi.ComponentResource):
             backup_policy=aws.efs.BackupPolicyBackupPolicyArgs(
                 status="ENABLED" if settings.file_system.backup else "DISABLED"
             ),
-            opts=child,
+            opts=kept,
         )
         targets = [
             aws.efs.MountTarget(

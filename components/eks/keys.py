@@ -190,7 +190,7 @@ class EncryptionKeys(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _key(self, purpose: str, description: str, policy: str) -> tuple[pulumi.Output[str], aws.kms.Alias]:
-        cluster = self._args.cluster.name
+        cluster, protect = self._args.cluster.name, self._args.protect
         key = aws.kms.Key(
             f"{self._name}-{purpose}",
             description=f"{description} of cluster {cluster}",
@@ -199,8 +199,8 @@ class EncryptionKeys(pulumi.ComponentResource):
             deletion_window_in_days=DELETION_WINDOW_DAYS,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                protect=self._args.protect,
-                retain_on_delete=self._args.protect,
+                protect=protect,
+                retain_on_delete=protect,
                 depends_on=[self._args.roles],
             ),
         )
@@ -208,6 +208,7 @@ class EncryptionKeys(pulumi.ComponentResource):
             f"{self._name}-{purpose}-alias",
             name=f"alias/{cluster}-{purpose}",
             target_key_id=key.key_id,
-            opts=pulumi.ResourceOptions(parent=self),
+            # Storage classes name keys by it: whoever takes on a name that is free decides what encrypts.
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect),
         )
         return key.arn, alias

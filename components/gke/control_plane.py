@@ -60,7 +60,8 @@ class GkeControlPlane(pulumi.ComponentResource):
                     projects.IAMAuditConfigAuditLogConfigArgs(log_type=kind)
                     for kind in ("ADMIN_READ", "DATA_READ", "DATA_WRITE")
                 ],
-                opts=pulumi.ResourceOptions(parent=self),
+                # A forced destroy takes first what is not protected, and with it the record of itself.
+                opts=pulumi.ResourceOptions(parent=self, protect=args.plan.protect),
             )
         self.name = known_after(settings.name, cluster)
         self.kubeconfig = pulumi.Output.json_dumps(

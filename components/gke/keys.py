@@ -72,7 +72,8 @@ class GkeKeys(pulumi.ComponentResource):
 
         https://cloud.google.com/iam/docs/service-agents lists the agents' addresses.
         """
-        settings = self._plan.settings
+        settings, protect = self._plan.settings, self._plan.protect
+        kept = pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect)
         key = kms.CryptoKey(
             f"{self._name}-{purpose}",
             name=purpose,
@@ -85,9 +86,7 @@ class GkeKeys(pulumi.ComponentResource):
                 algorithm="GOOGLE_SYMMETRIC_ENCRYPTION", protection_level=settings.key_protection
             ),
             labels=self._plan.labels,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=self._plan.protect, retain_on_delete=self._plan.protect
-            ),
+            opts=kept,
         )
         path = (
             f"projects/{settings.project}/locations/{settings.region}/keyRings/{settings.name}"
@@ -98,6 +97,7 @@ class GkeKeys(pulumi.ComponentResource):
             crypto_key_id=known_after(path, key),
             role=_USE,
             member=f"serviceAccount:service-{settings.project_number}@{agent}.iam.gserviceaccount.com",
-            opts=pulumi.ResourceOptions(parent=self),
+            # Without it nothing that the key encrypted can be read.
+            opts=kept,
         )
         return known_after(path, key, grant)

@@ -57,7 +57,7 @@ class GkeNetwork(pulumi.ComponentResource):
             auto_create_subnetworks=False,
             routing_mode="REGIONAL",
             delete_default_routes_on_create=True,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.plan.protect),
         )
         self.network = known_after(f"projects/{settings.project}/global/networks/{settings.name}", vpc)
         subnet = self._subnet()

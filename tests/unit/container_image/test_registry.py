@@ -99,7 +99,10 @@ def test_nodes_read_the_repository_and_nothing_else_is_granted_on_it() -> None:
 
 
 def test_f55_protected_repositories_cannot_be_deleted() -> None:
-    for registered, kinds in ((ecr, ("Repository", "Key")), (artifact_registry, ("Repository", "CryptoKey"))):
+    for registered, kinds in (
+        (ecr, ("Repository", "Key", "Alias")),
+        (artifact_registry, ("Repository", "CryptoKey", "KeyRing")),
+    ):
         for protect in (True, False):
             graph, _ = registered(protect=protect)
             assert {item.protect for kind in kinds for item in of(graph, kind)} == {protect}
