@@ -15,7 +15,6 @@ from components.common.pods import (
     annotation_volume,
     container_security_context,
     pod_security_context,
-    requirements,
     scratch_volume,
 )
 from components.common.quantities import MIB, Resources, format_bytes
@@ -23,6 +22,7 @@ from components.etcd.cert_manager import certificate, issuer
 from components.etcd.certificates import MAINTENANCE, SERVICE_REGISTRY, client_secret
 from components.etcd.configuration import CLIENT_PORT, DATA, METRICS_PORT, PEER_PORT, TLS
 from components.etcd.plan import KEPT_JOBS, SNAPSHOT_CLAIM_SUFFIX, EtcdPlan
+from components.etcd.settings import EtcdMemberResources, EtcdToolResources
 
 CLIENT_LABEL = "autoglm-platform/etcd-client"
 """Label by which a client's pods are let in; its value is the client's name."""
@@ -360,7 +360,7 @@ class EtcdCluster(pulumi.ComponentResource):
                             ),
                         )
                     ],
-                    resources=requirements(plan.tools_resources),
+                    resources=tools_requirements(plan),
                     security_context=container_security_context(),
                     termination_message_policy="FallbackToLogsOnError",
                     volume_mounts=bootstrap_mounts,
@@ -380,7 +380,7 @@ class EtcdCluster(pulumi.ComponentResource):
                             name="metrics", container_port=METRICS_PORT, protocol="TCP"
                         ),
                     ],
-                    resources=self._member_resources(),
+                    resources=_requirements(settings.resources),
                     security_context=container_security_context(),
                     # /livez says that this member works, /readyz that it also has a leader and knows of no
                     # corruption. /health would restart members that refuse writes because their database is
@@ -415,12 +415,6 @@ class EtcdCluster(pulumi.ComponentResource):
                 core.v1.WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=term)
             ]
         )
-
-    def _member_resources(self) -> core.v1.ResourceRequirementsArgs:
-        settings = self._plan.settings.resources
-        requests = Resources(settings.cpu, settings.memory, settings.ephemeral_storage)
-        limits = Resources(settings.cpu_limit or settings.cpu, settings.memory, settings.ephemeral_storage)
-        return core.v1.ResourceRequirementsArgs(requests=requests.amounts(), limits=limits.amounts())
 
     def _maintenance(self, name: str, depends_on: Sequence[pulumi.Resource]) -> None:
         plan, settings = self._plan, self._plan.settings
@@ -511,7 +505,7 @@ class EtcdCluster(pulumi.ComponentResource):
                                         command=["python3", "-m", "etcd_tools"],
                                         args=arguments,
                                         env=[tools_environment(plan)],
-                                        resources=requirements(plan.tools_resources),
+                                        resources=tools_requirements(plan),
                                         security_context=container_security_context(),
                                         termination_message_policy="FallbackToLogsOnError",
                                         volume_mounts=mounts,
@@ -530,6 +524,18 @@ class EtcdCluster(pulumi.ComponentResource):
 def tools_environment(plan: EtcdPlan) -> core.v1.EnvVarArgs:
     """Where the tools find the members; their certificate lies where they look for it."""
     return core.v1.EnvVarArgs(name="ETCD_ENDPOINTS", value=",".join(plan.member_endpoints))
+
+
+def tools_requirements(plan: EtcdPlan) -> core.v1.ResourceRequirementsArgs:
+    """Of each of the small programs."""
+    return _requirements(plan.settings.tools)
+
+
+def _requirements(given: EtcdMemberResources | EtcdToolResources) -> core.v1.ResourceRequirementsArgs:
+    """Only CPU may be used beyond what is set aside: whoever is short of it waits, and is not killed."""
+    requests = Resources(given.cpu, given.memory, given.ephemeral_storage)
+    limits = Resources(given.cpu_limit or given.cpu, given.memory, given.ephemeral_storage)
+    return core.v1.ResourceRequirementsArgs(requests=requests.amounts(), limits=limits.amounts())
 
 
 def _pods(labels: dict[str, str]) -> networking.v1.NetworkPolicyPeerArgs:

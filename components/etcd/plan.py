@@ -8,7 +8,7 @@ from typing import Final
 
 from components.common.names import MAX_NAME
 from components.common.problems import Problem
-from components.common.quantities import GIB, Resources, format_bytes
+from components.common.quantities import GIB, format_bytes
 from components.etcd.certificates import (
     Certificates,
     certificate_problems,
@@ -95,12 +95,6 @@ class EtcdPlan:
         return tuple(client_url(self.name, index, self.namespace) for index in range(self.settings.members))
 
     @property
-    def tools_resources(self) -> Resources:
-        """Of each of the small programs."""
-        tools = self.settings.tools
-        return Resources(tools.cpu, tools.memory, tools.ephemeral_storage)
-
-    @property
     def demand(self) -> Demand:
         """Of the namespace's quota."""
         settings, members, resources = self.settings, self.settings.members, self.settings.resources
@@ -109,10 +103,11 @@ class EtcdPlan:
         beside = jobs + 1
         # An init container counts only where it asks for more than the containers do.
         cpu = max(resources.cpu, tools.cpu)
-        limit = max(resources.cpu_limit or resources.cpu, tools.cpu)
+        tools_limit = tools.cpu_limit or tools.cpu
+        limit = max(resources.cpu_limit or resources.cpu, tools_limit)
         return Demand(
             cpu_requests=members * cpu + beside * tools.cpu,
-            cpu_limits=members * limit + beside * tools.cpu,
+            cpu_limits=members * limit + beside * tools_limit,
             memory=members * max(resources.memory, tools.memory) + beside * tools.memory,
             ephemeral_storage=members * max(resources.ephemeral_storage, tools.ephemeral_storage)
             + beside * tools.ephemeral_storage,
@@ -242,11 +237,12 @@ def _sizes(settings: EtcdSettings) -> Iterator[Problem]:
             f"{format_bytes(settings.snapshots.size)}: two snapshots and the one being taken need "
             f"{format_bytes(3 * quota)}; raise it, or lower backendQuota",
         )
-    if resources.cpu_limit is not None and resources.cpu_limit < resources.cpu:
-        yield Problem(
-            "resources.cpuLimit",
-            f"{resources.cpu_limit}m: less than cpu {resources.cpu}m; raise it or leave it out",
-        )
+    for key, given in (("resources", resources), ("tools", settings.tools)):
+        if given.cpu_limit is not None and given.cpu_limit < given.cpu:
+            yield Problem(
+                f"{key}.cpuLimit",
+                f"{given.cpu_limit}m: less than cpu {given.cpu}m; raise it or leave it out",
+            )
 
 
 def _timing(settings: EtcdSettings) -> Iterator[Problem]:

@@ -36,7 +36,10 @@ class EtcdToolResources(FrozenModel):
     """What each of the small programs beside the members gets: snapshots, defragmentation, registration."""
 
     cpu: Millicores = 100
-    """CPU, requests and limits alike."""
+    """CPU that is set aside for it."""
+    cpu_limit: Millicores | None = None
+    """CPU that it may use at most; without it, `cpu`. They do little, but to start takes a tenth of a CPU
+    second."""
     memory: Bytes = 128 * MIB
     """Memory, requests and limits alike."""
     ephemeral_storage: Bytes = 64 * MIB

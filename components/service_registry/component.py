@@ -12,12 +12,11 @@ from components.common.names import bounded_name
 from components.common.pods import (
     container_security_context,
     pod_security_context,
-    requirements,
     scratch_volume,
 )
-from components.common.quantities import MIB, Resources
+from components.common.quantities import MIB
 from components.etcd.certificates import SERVICE_REGISTRY, client_secret
-from components.etcd.component import CLIENT_LABEL, tools_environment
+from components.etcd.component import CLIENT_LABEL, tools_environment, tools_requirements
 from components.etcd.configuration import TLS
 from components.etcd.plan import EtcdPlan
 from components.model_server.component import server_selector
@@ -53,11 +52,6 @@ class RegistryPlan:
     def name(self) -> str:
         """Of the Deployment."""
         return bounded_name(self.etcd.name, "registry")
-
-    @property
-    def resources(self) -> Resources:
-        """Of its only container."""
-        return self.etcd.tools_resources
 
 
 def endpoints_name(model: str) -> str:
@@ -217,7 +211,7 @@ def _pod(args: ServiceRegistryArgs) -> core.v1.PodSpecArgs:
                 ],
                 env=[tools_environment(plan.etcd)],
                 ports=[core.v1.ContainerPortArgs(name="health", container_port=_HEALTH_PORT, protocol="TCP")],
-                resources=requirements(plan.resources),
+                resources=tools_requirements(plan.etcd),
                 security_context=container_security_context(),
                 # Ready once etcd has taken what there is to say, be it that no server is ready yet.
                 readiness_probe=_probe("/readyz", period=10, failures=3),

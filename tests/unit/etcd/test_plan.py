@@ -65,6 +65,7 @@ def test_f45_an_even_number_of_members_is_refused(members: int) -> None:
         ),
         ({"storage": {"size": "4Gi"}}, "storage.size", "4Gi: the database, its copy"),
         ({"snapshots": {"size": "1Gi"}}, "snapshots.size", "1Gi: two snapshots"),
+        ({"tools": {"cpu": "200m", "cpuLimit": "100m"}}, "tools.cpuLimit", "100m: less than cpu 200m"),
         ({"resources": {"cpu": "2", "cpuLimit": "1"}}, "resources.cpuLimit", "1000m: less than cpu 2000m"),
         (
             {"election": {"heartbeatMilliseconds": 300}},
@@ -227,12 +228,12 @@ def test_the_demand_on_the_namespaces_quota() -> None:
             "storage": {"size": "2Gi"},
             "backendQuota": "64Mi",
             "snapshots": {"size": "1Gi"},
-            "tools": {"cpu": "20m", "memory": "64Mi", "ephemeralStorage": "32Mi"},
+            "tools": {"cpu": "20m", "cpuLimit": "200m", "memory": "64Mi", "ephemeralStorage": "32Mi"},
         }
     )
     assert result.demand == Demand(
         cpu_requests=3 * 50 + 3 * 20,
-        cpu_limits=3 * 300 + 3 * 20,
+        cpu_limits=3 * 300 + 3 * 200,
         memory=(3 * 128 + 3 * 64) * MIB,
         ephemeral_storage=(3 * 64 + 3 * 32) * MIB,
         storage=7 * GIB,
