@@ -1,0 +1,54 @@
+"""What alerts and monitors need to know of the stack they watch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+MODEL_SERVER: Final = "model-server"
+ETCD: Final = "etcd"
+CERT_MANAGER: Final = "cert-manager"
+KUBE_STATE_METRICS: Final = "kube-state-metrics"
+NODE_EXPORTER: Final = "node-exporter"
+DCGM_EXPORTER: Final = "dcgm-exporter"
+KUBELET: Final = "kubelet"
+PROMETHEUS: Final = "prometheus"
+ALERTMANAGER: Final = "alertmanager"
+
+
+@dataclass(frozen=True)
+class MonitoredStack:
+    """Parts of a stack, as planned."""
+
+    namespace: str
+    """Of the models and of etcd."""
+    models: Mapping[str, int]
+    """Replicas by model name."""
+    nodes: int
+    pods: int
+    """Most that are expected at once, of the whole cluster."""
+    etcd_members: int | None = None
+    """None: no etcd of the platform's own."""
+    virtual_ips: tuple[str, ...] = ()
+    """Addresses that keepalived moves, without prefix length."""
+    nvidia_gpus: int = 0
+    """GPUs that DCGM sees."""
+    cert_manager: bool = False
+    """Whether it issues certificates of the platform."""
+    model_scheme: str = "http"
+    """`http` or `https`, of the model servers."""
+    jobs: tuple[str, ...] = field(init=False)
+    """Jobs that must be scraped, by their label."""
+
+    def __post_init__(self) -> None:
+        present = {
+            MODEL_SERVER: bool(self.models),
+            ETCD: self.etcd_members is not None,
+            DCGM_EXPORTER: self.nvidia_gpus > 0,
+            CERT_MANAGER: self.cert_manager,
+            KUBE_STATE_METRICS: True,
+            NODE_EXPORTER: True,
+            KUBELET: True,
+        }
+        object.__setattr__(self, "jobs", tuple(job for job, there in present.items() if there))
