@@ -128,6 +128,7 @@ def amounts(model: Model, cluster: ClusterPlan) -> dict[str, int]:
         "cpu": model.resources.cpu,
         "memory": model.resources.memory,
         "ephemeral-storage": model.resources.ephemeral_storage,
+        "pods": 1,
         **({accelerator.resource: accelerator.count} if accelerator else {}),
     }
 
@@ -489,7 +490,12 @@ class ModelPlanner:
 
     def _fetch(self, model: Model) -> placement.Pods:
         fetch = model.fetch.resources
-        amounts = {"cpu": fetch.cpu, "memory": fetch.memory, "ephemeral-storage": fetch.ephemeral_storage}
+        amounts = {
+            "cpu": fetch.cpu,
+            "memory": fetch.memory,
+            "ephemeral-storage": fetch.ephemeral_storage,
+            "pods": 1,
+        }
         # A volume that one node mounts is made where the Job runs, and the servers follow it there.
         bound = model.storage.access_mode == "ReadWriteOnce" and self._cluster.pools
         return placement.Pods(amounts, 1, model.node_pool if bound else None)
@@ -598,6 +604,7 @@ class ModelPlanner:
             "cpu": quota.cpu,
             "memory": quota.memory,
             "ephemeral-storage": quota.ephemeral_storage,
+            "pods": quota.pods,
             **{
                 name: quota.accelerators.get(name, 0)
                 for model in self._settings.models
@@ -608,7 +615,7 @@ class ModelPlanner:
         if capacity is not None:
             held = {"cpu": capacity.cpu, "memory": capacity.memory}
             for name in limits:
-                if name != "ephemeral-storage":
+                if name not in ("ephemeral-storage", "pods"):
                     limits[name] = min(limits[name], held.get(name, capacity.accelerators.get(name, 0)))
         for other in self._settings.models:
             taken = [self._fetch(other)]

@@ -1,7 +1,7 @@
 """Which pods fit on which node pools: asked before anything is created, not by a pod that stays Pending.
 
-First-fit decreasing on whole nodes. It may call a crowded pool full that a perfect packing would still
-serve, and never the other way round.
+Counted is what finds a node however the scheduler has spread the others. A crowded pool may be called full
+that a perfect packing would still serve, never the other way round.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Final
 from components.accelerators.shapes import NodePoolShape, Taint
 from components.common.quantities import GIB, format_bytes, format_millicores
 
-NODE_AGENTS: Final[Mapping[str, int]] = {"cpu": 500, "memory": GIB, "ephemeral-storage": 2 * GIB}
+NODE_AGENTS: Final[Mapping[str, int]] = {"cpu": 500, "memory": GIB, "ephemeral-storage": 2 * GIB, "pods": 10}
 """Left on each node for DaemonSets: network, proxy, storage and device plugins ask for 180 to 400m and 300 to
-700 Mi together in the clouds' defaults; their logs and images take some disk."""
+700 Mi together in the clouds' defaults; their logs and images take some disk.
+They are four to eight pods."""
 
 _REPELLING: Final = ("NoSchedule", "NoExecute")
 _MOST_PODS: Final = 1000
@@ -27,7 +28,8 @@ class Pods:
     """Identical pods."""
 
     amounts: Mapping[str, int]
-    """What one asks for: `cpu` in millicores, `memory` and `ephemeral-storage` in bytes, others by number."""
+    """What one asks for: `cpu` in millicores, `memory` and `ephemeral-storage` in bytes, others by number;
+    `pods` is itself, where the nodes' number of pods is to count."""
     count: int
     pool: str | None = None
     """Node pool that they are bound to; None: any pool without taints."""
@@ -64,33 +66,54 @@ def excess(amounts: Mapping[str, int], pool: NodePoolShape) -> tuple[str, ...]:
 
 
 def pods_that_fit(pods: Pods, others: Sequence[Pods], pools: Sequence[NodePoolShape]) -> int:
-    """How many of the pods fit, at the pools' largest size, beside the others; at most 1000 are counted."""
-    free = {pool.name: [available(pool) for _ in range(pool.max_nodes)] for pool in pools}
-    for other in sorted(others, key=_size, reverse=True):
-        for _ in range(other.count):
-            _put(other, candidates(other, pools), free)
+    """How many of the pods find a node, at the pools' largest size, wherever the others are; at most 1000.
+
+    The scheduler takes pods in any order, spreads them over nodes, and moves none to make room for a larger
+    one.
+    """
     fitting = 0
-    while fitting < _MOST_PODS and _put(pods, candidates(pods, pools), free):
-        fitting += 1
-    return fitting
+    for pool in candidates(pods, pools):
+        room = available(pool)
+        slots = _slots(pods.amounts, room)
+        here = [other for other in others if pool in candidates(other, pools)]
+        fitting += max(0, slots * pool.max_nodes - _lost(pods.amounts, room, slots, here, pool.max_nodes))
+    return min(fitting, _MOST_PODS)
 
 
-def _size(pods: Pods) -> tuple[int, int, int]:
-    """Those with accelerators first, then the larger ones."""
-    accelerators = sum(amount for name, amount in pods.amounts.items() if "/" in name)
-    return accelerators, pods.amounts.get("memory", 0), pods.amounts.get("cpu", 0)
+def _slots(one: Mapping[str, int], room: Mapping[str, int]) -> int:
+    """Pods of that size that an empty node takes."""
+    return min((room.get(name, 0) // amount for name, amount in one.items() if amount), default=_MOST_PODS)
 
 
-def _put(pods: Pods, pools: Sequence[NodePoolShape], free: Mapping[str, list[dict[str, int]]]) -> bool:
-    """Take one pod's share from the first node that has it."""
-    for pool in pools:
-        for node in free[pool.name]:
-            if all(amount <= node.get(name, 0) for name, amount in pods.amounts.items()):
-                for name, amount in pods.amounts.items():
-                    if amount:
-                        node[name] -= amount
-                return True
-    return False
+def _lost(
+    one: Mapping[str, int], room: Mapping[str, int], slots: int, others: Sequence[Pods], nodes: int
+) -> int:
+    """Places of the pods that others can take at most: the least of three bounds, each of them valid."""
+    count = sum(other.count for other in others)
+    # A pod takes a place for each that its amounts begin to fill.
+    by_pod = sum(
+        other.count
+        * max((-(-other.amounts.get(name, 0) // amount) for name, amount in one.items() if amount), default=0)
+        for other in others
+    )
+    # Nobody is harmed on a node that none of them is on.
+    by_node = min(count, nodes) * slots
+    # Of a resource, the first place on a node costs what is left over and one unit, each further one what a
+    # pod asks for.
+    by_amount = 0
+    for name, amount in one.items():
+        if not amount:
+            continue
+        total = sum(other.count * other.amounts.get(name, 0) for other in others)
+        first = room.get(name, 0) - slots * amount + 1
+        by_amount += max(
+            (
+                harmed + min((total - harmed * first) // amount, harmed * (slots - 1))
+                for harmed in range(1, min(count, nodes, total // first) + 1)
+            ),
+            default=0,
+        )
+    return min(by_pod, by_node, by_amount)
 
 
 def describe(pool: NodePoolShape) -> str:

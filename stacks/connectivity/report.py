@@ -135,7 +135,7 @@ def _with_protocols(ports: str, protocols: Sequence[str]) -> str:
 
 
 def _alike(cluster: Cluster, cells: Mapping[tuple[str, str], str]) -> list[list[str]]:
-    """Endpoints in their order, together if they reach and are reached alike; those without traffic left out."""
+    """Endpoints in their order, those together that reach and are reached alike; idle ones left out."""
     going: dict[str, set[tuple[str, str]]] = {}
     coming: dict[str, set[tuple[str, str]]] = {}
     for (source, target), ports in cells.items():

@@ -50,6 +50,9 @@ def test_objects_fit_the_schemas_of_kubernetes(objects: list[Object]) -> None:
     # The newest schemas that the library ships. Strict: a server would silently drop an unknown field.
     version = kubernetes_validate.latest_version()
     for item in objects:
+        if item["apiVersion"].startswith("cert-manager.io/"):
+            # Custom resources have their schema in the cluster: the end-to-end tests apply them.
+            continue
         kubernetes_validate.validate(item, version, strict=True)
 
 
@@ -70,7 +73,16 @@ def test_every_kind_of_the_platform_is_there(objects: list[Object]) -> None:
 
 def test_requests_of_every_container_equal_its_limits(objects: list[Object]) -> None:
     for where, container in _containers(objects):
-        assert container["resources"]["requests"] == container["resources"]["limits"], where
+        requests, limits = container["resources"]["requests"], dict(container["resources"]["limits"])
+        if where == "StatefulSet etcd":
+            # A member that is throttled misses heartbeats: it may use more CPU than is set aside for it.
+            assert _millicores(limits.pop("cpu")) >= _millicores(requests["cpu"])
+            requests = {name: amount for name, amount in requests.items() if name != "cpu"}
+        assert requests == limits, where
+
+
+def _millicores(amount: str) -> int:
+    return int(amount[:-1]) if amount.endswith("m") else int(amount) * 1000
 
 
 def test_every_image_is_pinned_by_digest(objects: list[Object]) -> None:

@@ -18,7 +18,7 @@ SUMS = f"{'a' * 64}  config.json\n{'b' * 64}  model.safetensors\n"
 
 IMAGES = {
     name: f"autoglm.local/{name}@sha256:{digit * 64}"
-    for name, digit in {"vllm-cpu": "1", "weights": "2"}.items()
+    for name, digit in {"vllm-cpu": "1", "weights": "2", "etcd": "3", "etcd-tools": "4"}.items()
 }
 
 VERSIONS = Versions.model_validate({"kubernetes": "1.36.3", "engines": {"vllm": "0.32.0"}})

@@ -103,3 +103,60 @@ def test_more_of_the_others_never_makes_more_room(cpu: int, other: int, count: i
 def test_what_fits_never_exceeds_what_there_is(cpu: int) -> None:
     fitting = pods_that_fit(Pods({"cpu": cpu}, 1, "cards"), [], POOLS)
     assert fitting * cpu <= CARDS.max_nodes * available(CARDS)["cpu"]
+
+
+def test_the_others_may_be_spread_over_all_nodes() -> None:
+    # Packed on one node the two small ones would leave the other to the large one; the scheduler spreads.
+    assert pods_that_fit(server(cards=2), [server(cards=1, count=2)], POOLS) == 0
+
+
+def test_a_node_has_room_for_so_many_pods() -> None:
+    tiny = Pods({"cpu": 1, "pods": 1}, 1)
+    per_node = SYSTEM.allocatable["pods"] - NODE_AGENTS["pods"]
+    assert pods_that_fit(tiny, [], (SYSTEM,)) == min(1000, per_node * SYSTEM.max_nodes)
+
+
+sizes = st.fixed_dictionaries(
+    {"cpu": st.integers(0, 8), "memory": st.integers(0, 8), "nvidia.com/gpu": st.sampled_from([0, 1, 2, 4])}
+)
+
+
+@given(
+    room=st.fixed_dictionaries(
+        {"cpu": st.integers(1, 16), "memory": st.integers(1, 16), "nvidia.com/gpu": st.integers(0, 8)}
+    ),
+    nodes=st.integers(1, 3),
+    one=sizes.filter(lambda size: any(size.values())),
+    others=st.lists(st.tuples(sizes, st.integers(1, 2)), max_size=2),
+)
+def test_never_more_than_the_worst_placement_of_the_others_leaves(
+    room: dict[str, int], nodes: int, one: dict[str, int], others: list[tuple[dict[str, int], int]]
+) -> None:
+    allocatable = {name: amount + NODE_AGENTS.get(name, 0) for name, amount in room.items()}
+    pool = replace(SYSTEM, allocatable=allocatable, max_nodes=nodes)
+    placed = [Pods(size, count) for size, count in others]
+    assert pods_that_fit(Pods(one, 1), placed, (pool,)) <= _left_at_worst(one, room, placed, nodes)
+
+
+def _left_at_worst(one: dict[str, int], room: dict[str, int], others: list[Pods], nodes: int) -> int:
+    """By trying every placement of the others, those included that leave some of them out."""
+    units = [other.amounts for other in others for _ in range(other.count)]
+
+    def places(free: tuple[tuple[int, ...], ...]) -> int:
+        names = list(room)
+        return sum(
+            min(
+                (have // one[name] for name, have in zip(names, node, strict=True) if one[name]), default=1000
+            )
+            for node in free
+        )
+
+    seen = {tuple(tuple(room.values()) for _ in range(nodes))}
+    for unit in units:
+        wanted = [unit[name] for name in room]
+        for free in list(seen):
+            for index, node in enumerate(free):
+                rest = tuple(have - want for have, want in zip(node, wanted, strict=True))
+                if min(rest) >= 0:
+                    seen.add((*free[:index], rest, *free[index + 1 :]))
+    return min(places(free) for free in seen)

@@ -204,7 +204,11 @@ def test_duplicate_names_are_refused() -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     told = refused(
-        {"models[0].revision": "main", "models[0].timing": {"preStopSeconds": 60}, "tenant.quota.pods": 1}
+        {
+            "models[0].revision": "main",
+            "models[0].timing": {"preStopSeconds": 60},
+            "tenant.quota.persistentVolumeClaims": 1,
+        }
     )
     assert len(told.splitlines()) == 3
 

@@ -22,6 +22,10 @@ const DefaultTimeout = 10 * time.Minute
 // other objects, such as a Service's on its endpoints.
 const recheck = 2 * time.Second
 
+// settle is how long a Deployment may report the failure of its previous rollout: its controller first notes that it
+// has seen the change, and the new rollout's state a moment later.
+const settle = 10 * time.Second
+
 // Waiter waits for one object.
 type Waiter struct {
 	Client *cluster.Client
@@ -70,11 +74,15 @@ func (w Waiter) Ready(ctx context.Context, live map[string]any) (map[string]any,
 	defer follow.stop()
 	diagnosis := newDiagnosis(w.Client.Typed, ref)
 	var result Result
+	started := time.Now()
 	for {
 		now, err := check(ctx, live)
 		switch {
 		case err == nil:
 			result = now
+			if now.State == Failed && ref.Kind == "Deployment" && time.Since(started) < settle {
+				result.State = InProgress
+			}
 		case ctx.Err() == nil && !transient(err):
 			return live, err
 		}
