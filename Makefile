@@ -1,13 +1,15 @@
 # Every target works without make, too: `python3 -m toolchain up`.
 PYTHON ?= python3
 STACK ?= dev
+STACKS ?= staging prod onprem
+VERDICT ?= .toolchain/verdict
 TOOLCHAIN = $(PYTHON) -m toolchain
 VENV = .toolchain/venv/bin
 SOURCES = __main__.py components policies stacks toolchain tests apps benchmarks
 GO_MODULE = toolchain/go
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview test lint format clean
+.PHONY: help up down preview verdict test lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +22,10 @@ down: ## destroy stack dev and remove the cluster from the host
 
 preview: ## plan a stack through the policy pack: make preview STACK=prod
 	@$(TOOLCHAIN) preview --stack $(STACK)
+
+verdict: ## judge several stacks at once, as pull requests are: make verdict STACKS="staging prod"
+	@$(TOOLCHAIN) venv >/dev/null
+	@$(VENV)/python -m stacks.verdict preview $(STACKS) --output $(VERDICT)
 
 test: ## every test that this machine can run; PYTEST_ARGS="-k weights" narrows it
 	@$(TOOLCHAIN) venv --dev >/dev/null
