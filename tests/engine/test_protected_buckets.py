@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.engine.conftest import Project
+from tests.engine.recorded import install_plan_plugin, record_preview, recorded_resources
 from toolchain import paths
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -38,55 +35,18 @@ opts = pulumi.ResourceOptions(providers=[provider])
 S3Buckets("buckets", S3BucketsArgs(plan, account, ADMINISTRATORS), opts)
 """
 
-_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What the engine writes for a value that it does not know yet (plugin.UnknownStringValue)."""
-
 
 @pytest.fixture
 def deployed(project: Callable[[str], Project], plan_plugin: Path) -> Project:
-    """A stack whose state is what its own preview says that an update would leave."""
     made = project(_PROGRAM)
-    version = importlib.metadata.version("pulumi-aws")
-    directory = made.home / "plugins" / f"resource-aws-v{version}"
-    directory.mkdir(parents=True)
-    shutil.copy2(plan_plugin, directory / "pulumi-resource-aws")
-    preview = made.pulumi("preview", "--json", "--show-secrets")
-    assert preview.returncode == 0, preview.stdout
-    steps = json.loads(preview.stdout[preview.stdout.index("{") :])["steps"]
-    exported = json.loads(made.pulumi("stack", "export").stdout)
-    exported["deployment"]["resources"] = [_state(step["newState"]) for step in steps]
-    (made.root / "state.json").write_text(json.dumps(exported))
-    imported = made.pulumi("stack", "import", "--file", "state.json")
-    assert imported.returncode == 0, imported.stdout
+    install_plan_plugin(made, plan_plugin, "aws")
+    record_preview(made)
     return made
-
-
-def _state(resource: dict[str, Any]) -> dict[str, Any]:
-    inputs = _known(resource.get("inputs", {}))
-    state = resource | {"inputs": inputs, "outputs": inputs}
-    if resource["custom"]:
-        state["id"] = resource["urn"].rpartition("::")[2]
-    known: dict[str, Any] = _known(state, ids=True)
-    return known
-
-
-def _known(value: Any, *, ids: bool = False) -> Any:
-    """Without what is unknown; in references to providers, an id instead of it."""
-    if isinstance(value, dict):
-        return {
-            key: _known(inner, ids=ids)
-            for key, inner in value.items()
-            if ids or not (isinstance(inner, str) and inner == _UNKNOWN)
-        }
-    if isinstance(value, list):
-        return [_known(inner, ids=ids) for inner in value]
-    return value.replace(_UNKNOWN, "aws") if isinstance(value, str) and ids else value
 
 
 def resources(project: Project) -> set[str]:
     """URNs of everything of AWS in the state."""
-    deployment = json.loads(project.pulumi("stack", "export").stdout)["deployment"]
-    return {item["urn"] for item in deployment["resources"] if item["type"].startswith("aws:")}
+    return {item["urn"] for item in recorded_resources(project) if item["type"].startswith("aws:")}
 
 
 @pytest.mark.parametrize("force", [(), ("--skip-preview",)], ids=["", "skip-preview"])
