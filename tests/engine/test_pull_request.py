@@ -21,7 +21,7 @@ from toolchain.errors import ToolchainError
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-_SHARED = ("artefacts", "bin", "downloads", "go", "venv")
+_SHARED = ("artefacts", "downloads", "go", "venv")
 """What is built once for all checkouts of this machine."""
 
 
