@@ -1,4 +1,6 @@
-"""Stack dev, create to ready: `pulumi up` ÷ `kubectl apply`, `kubectl wait` and `kubectl rollout status` of the same objects.
+"""Stack dev, create to ready: `pulumi up` ÷ kubectl with the same objects.
+
+`kubectl apply`, `kubectl wait` and `kubectl rollout status` are what it takes by hand.
 
 Both start from nothing but the running embedded cluster with its images imported, and end when the model
 server is ready. They alternate, so that neither has the warmer machine. Run as root after `make up`:

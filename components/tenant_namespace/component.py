@@ -22,7 +22,7 @@ class Quota:
     cpu: int
     """Thousandths of a CPU that are asked for."""
     cpu_limits: int
-    """Thousandths of a CPU that may be used; more than `cpu` where a container's limit exceeds its request."""
+    """Thousandths of a CPU that may be used; more than `cpu` where limits exceed requests."""
     memory: int
     """Bytes, requests and limits alike."""
     ephemeral_storage: int
