@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.why is None:
             for row in rows(cluster):
                 partly = " (part)" if row.partly else ""
-                print(f"{row.source} -> {row.target}: {row.ports}/{row.protocol}{partly}")
+                print(f"{row.source} -> {row.target}: {row.protocol} {row.ports}{partly}")
             return 0
         source, target = (cluster.find(name) for name in arguments.why[:2])
         port = int(arguments.why[2])

@@ -228,13 +228,7 @@ class Cluster:
                 if not rule.peers:
                     return dict.fromkeys(self.endpoints)
                 for peer in rule.peers:
-                    if peer.block is None and not peer.unknown:
-                        namespace = policy.namespace if peer.namespaces is None else None
-                        for one in self._index.select(namespace, peer.pods or LabelSelector()):
-                            if peer.selects(policy.namespace, one):
-                                found[one] = None
-                    else:
-                        found.update(dict.fromkeys(self._index.within(peer)))
+                    found.update(dict.fromkeys(self._index.named(policy.namespace, peer)))
         if direction == "ingress":
             # Its own node reaches a pod whatever the policies say.
             found.update(dict.fromkeys(self._index.on_host_network))
@@ -332,31 +326,39 @@ class _Index:
         self._by_addresses: dict[Ranges | None, list[Endpoint]] = {}
         for endpoint in endpoints:
             self._by_addresses.setdefault(endpoint.addresses, []).append(endpoint)
-        self._within: dict[Peer, list[Endpoint]] = {}
+        self._named: dict[tuple[str | None, Peer], list[Endpoint]] = {}
         self.on_host_network = [one for one in endpoints if one.host_network]
 
-    def within(self, peer: Peer) -> list[Endpoint]:
-        """Endpoints with addresses in an ipBlock, be it a part of them."""
-        found = self._within.get(peer)
+    def named(self, namespace: str, peer: Peer) -> list[Endpoint]:
+        """Whom a peer names in a policy of the namespace, be it by a part of their addresses."""
+        own = namespace if peer.namespaces is None and peer.pods is not None else None
+        found = self._named.get((own, peer))
         if found is None:
-            found = self._within[peer] = [
-                one
-                for addresses, alike in self._by_addresses.items()
-                if _within(peer, addresses)[0]
-                for one in alike
-            ]
+            found = self._named[own, peer] = list(self._find(namespace, own, peer))
         return found
+
+    def _find(self, namespace: str, own: str | None, peer: Peer) -> Iterator[Endpoint]:
+        if peer.block is None and not peer.unknown:
+            for one in self.select(own, peer.pods or LabelSelector()):
+                if peer.selects(namespace, one):
+                    yield one
+            return
+        for known, alike in self._by_addresses.items():
+            if _within(peer, known)[0]:
+                yield from alike
 
     def select(self, namespace: str | None, selector: LabelSelector) -> list[Endpoint]:
         """Pods that the selector finds, in one namespace or in all."""
-        candidates = self._pods if namespace is None else self._by_namespace.get(namespace, [])
+        lists = [self._pods if namespace is None else self._by_namespace.get(namespace, [])]
+        size = len(lists[0])
         for requirement in selector.requirements:
             if requirement.operator == "In":
-                lists = [self._by_label.get((requirement.key, value), []) for value in requirement.values]
-                if sum(map(len, lists)) < len(candidates):
-                    candidates = [one for found in lists for one in found]
+                found = [self._by_label.get((requirement.key, value), []) for value in requirement.values]
+                if (count := sum(map(len, found))) < size:
+                    lists, size = found, count
         return [
             one
+            for candidates in lists
             for one in candidates
             if (namespace is None or one.namespace == namespace) and selector.matches(one.labels)
         ]
