@@ -80,8 +80,8 @@ func (w Waiter) Ready(ctx context.Context, live map[string]any) (map[string]any,
 		switch {
 		case err == nil:
 			result = now
-			if now.State == Failed && ref.Kind == "Deployment" && time.Since(started) < settle {
-				result.State = InProgress
+			if now.State == Failed && ref.GVK.Kind == "Deployment" && time.Since(started) < settle {
+				result.State = Pending
 			}
 		case ctx.Err() == nil && !transient(err):
 			return live, err
