@@ -17,6 +17,7 @@ COUNTERS: Final = (
     ("DCGM_FI_DEV_FB_USED", "gauge", "Framebuffer memory used (in MiB)."),
     ("DCGM_FI_DEV_FB_FREE", "gauge", "Framebuffer memory free (in MiB)."),
     ("DCGM_FI_DEV_FB_RESERVED", "gauge", "Framebuffer memory reserved (in MiB)."),
+    ("DCGM_FI_DEV_ROW_REMAP_FAILURE", "gauge", "Whether remapping of memory rows has failed."),
     ("DCGM_EXP_XID_ERRORS_TOTAL", "counter", "XID errors observed since the exporter's start."),
 )
 """What DCGM exporter is to collect: name, kind, meaning. Reserved memory and the counter of XID errors are

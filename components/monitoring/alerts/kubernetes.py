@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from components.common.labels import NODE_POOL
 from components.monitoring.durations import MINUTE
 from components.monitoring.rule import (
     AlertRule,
@@ -22,6 +23,8 @@ from components.monitoring.stack import KUBELET, MonitoredStack
 AREA: Final = "kubernetes"
 POOL_LABEL: Final = "label_autoglm_platform_node_pool"
 """The label of nodes as kube-state-metrics writes it, once `--metric-labels-allowlist` names it."""
+LABELS_OPTION: Final = f"--metric-labels-allowlist=nodes=[{NODE_POOL}]"
+"""Of kube-state-metrics."""
 REQUESTED: Final = "node_pool:requested:sum"
 ALLOCATABLE: Final = "node_pool:allocatable:sum"
 VERIFIER: Final = "verify-weights"

@@ -1,0 +1,56 @@
+"""A stack with everything that can be watched, and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from components.common.problems import Problem
+from components.monitoring.plan import RELAY_IMAGE, MonitoringPlan, plan_monitoring
+from components.monitoring.settings import Monitoring
+from components.monitoring.stack import MonitoredStack
+
+RUNBOOKS: Final = "https://git.example.com/platform/docs/runbooks"
+IMAGES: Final = {RELAY_IMAGE: f"registry.example.com/alert-relay@sha256:{'0' * 64}"}
+WECOM: Final = {
+    "kind": "wecom",
+    "name": "on-call",
+    "corpId": "ww0123456789abcdef",
+    "agentId": 1000002,
+    "toParty": "2",
+    "secretName": "wecom",
+}
+DINGTALK: Final = {"kind": "dingtalk", "name": "platform-group", "secretName": "dingtalk-platform"}
+ROUTING: Final[Mapping[str, Any]] = {
+    "receivers": [WECOM, DINGTALK],
+    "pages": ["on-call", "platform-group"],
+    "tickets": ["platform-group"],
+}
+STACK: Final = MonitoredStack(
+    namespace="autoglm",
+    models={"autoglm-phone-9b": 3},
+    nodes=6,
+    pods=80,
+    etcd_members=3,
+    virtual_ips=("192.168.1.100",),
+    nvidia_gpus=16,
+    cert_manager=True,
+)
+
+
+def settings(**changes: Any) -> Monitoring:
+    """Complete settings, with changes in camelCase."""
+    raw = {"runbooks": RUNBOOKS, "routing": ROUTING, "relayEgressCidrs": ["203.0.113.0/24"], **changes}
+    return Monitoring.model_validate(raw)
+
+
+def plan(**changes: Any) -> MonitoringPlan:
+    """The plan of settings that are right."""
+    planned, problems = plan_monitoring(settings(**changes), STACK, images=IMAGES, protect=True)
+    assert planned is not None, problems
+    return planned
+
+
+def problems(**changes: Any) -> list[Problem]:
+    """What is wrong with settings."""
+    return plan_monitoring(settings(**changes), STACK, images=IMAGES, protect=True)[1]
