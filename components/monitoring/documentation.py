@@ -66,8 +66,8 @@ DCGM exporter's collectors (`--collectors`):
 ```
 {counters}```
 
-Jobs carry the names that kube-prometheus gives them: `kube-state-metrics`, `node-exporter`, `kubelet`,
-`dcgm-exporter`, `cert-manager`, `prometheus`, `alertmanager`.
+Jobs of these may have any name. With node exporter, `instance` should be the node's name, as in
+kube-prometheus.
 
 ## What is left out while more is known
 

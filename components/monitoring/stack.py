@@ -13,8 +13,6 @@ KUBE_STATE_METRICS: Final = "kube-state-metrics"
 NODE_EXPORTER: Final = "node-exporter"
 DCGM_EXPORTER: Final = "dcgm-exporter"
 KUBELET: Final = "kubelet"
-PROMETHEUS: Final = "prometheus"
-ALERTMANAGER: Final = "alertmanager"
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class MonitoredStack:
     model_scheme: str = "http"
     """`http` or `https`, of the model servers."""
     jobs: tuple[str, ...] = field(init=False)
-    """Jobs that must be scraped, by their label."""
+    """What must offer metrics."""
 
     def __post_init__(self) -> None:
         present = {

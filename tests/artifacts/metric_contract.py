@@ -166,6 +166,8 @@ class _Reader:
         if node.func.name == "histogram_quantile":
             self._need({"le"}, vectors[1], "histogram_quantile")
             return vectors[1] - {"le"}
+        if node.func.name == "label_replace":
+            return vectors[0] | {node.args[1].val}
         return frozenset().union(*vectors)
 
     def _binary(self, node: promql.BinaryExpr) -> frozenset[str]:
@@ -201,7 +203,7 @@ def _is_scalar(node: Any) -> bool:
     if isinstance(node, promql.BinaryExpr):
         return _is_scalar(node.lhs) and _is_scalar(node.rhs)
     if isinstance(node, promql.Call):
-        return node.func.return_type == promql.ValueType.Scalar
+        return bool(node.func.return_type == promql.ValueType.Scalar)
     return isinstance(node, promql.NumberLiteral)
 
 

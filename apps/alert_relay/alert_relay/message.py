@@ -55,7 +55,10 @@ def parse(body: bytes) -> Message:
     title = _title(firing or alerts, resolved=not firing)
     shown = sorted(alerts, key=lambda alert: not alert.firing)[:SHOWN_ALERTS]
     lines = [f"### {title}", *(alert.markdown() for alert in shown)]
-    hidden = len(alerts) - len(shown) + int(webhook.get("truncatedAlerts") or 0)
+    truncated = webhook.get("truncatedAlerts") or 0
+    if not isinstance(truncated, int):
+        raise Malformed("`truncatedAlerts` is no number")
+    hidden = len(alerts) - len(shown) + truncated
     if hidden:
         lines.append(f"… and {hidden} more")
     page = any(alert.severity == "page" for alert in firing)
@@ -103,7 +106,8 @@ def _strings(alert: Mapping[str, Any], name: str) -> dict[str, str]:
     values = alert.get(name) or {}
     if not isinstance(values, dict):
         raise Malformed(f"`{name}` of an alert is no object")
-    return {str(key): str(value) for key, value in values.items()}
+    # JSON can hold half a surrogate pair, which no text can be made of.
+    return {str(key): str(value).encode(errors="replace").decode() for key, value in values.items()}
 
 
 def _title(alerts: list[_Alert], *, resolved: bool) -> str:

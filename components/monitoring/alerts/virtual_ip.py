@@ -32,7 +32,7 @@ def _holders(address: str) -> RecordingRule:
     held = f'max by (instance) (node_network_address_info{{address="{address}"}})'
     return RecordingRule(
         HOLDER,
-        f'{held} or max by (instance) (up{{job="{NODE_EXPORTER}"}}) * 0',
+        f"{held} or max by (instance) (node_load1) * 0",
         {"address": address},
     )
 
@@ -42,7 +42,7 @@ def _alerts(moves: int, address: str) -> Iterator[AlertRule]:
         labels = f'job="{NODE_EXPORTER}",instance="{name}"'
         extra = f'device="eth0",netmask="32",scope="global",address="{address}"'
         return (
-            Series(f"up{{{labels}}}", constant(1)),
+            Series(f"node_load1{{{labels}}}", constant(1)),
             Series(f"node_network_address_info{{{labels},{extra}}}", held),
         )
 

@@ -1,0 +1,126 @@
+"""What monitoring registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_validate
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pytest
+
+from components.monitoring.component import StackMonitoring, StackMonitoringArgs
+from components.monitoring.objects import API_VERSION
+from components.monitoring.relay import ROBOTS, AlertRelay, AlertRelayArgs
+from policies.catalogue import RULES
+from policies.resource import Resource
+from tests.unit.graph import Registration, record
+from tests.unit.monitoring.examples import RUNBOOKS, plan
+
+
+def build(*, configured: bool = True) -> list[Registration]:
+    planned = plan()
+
+    def program() -> pulumi.Output[str]:
+        provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
+        opts = pulumi.ResourceOptions(providers=[provider])
+        StackMonitoring("monitoring", StackMonitoringArgs("autoglm", planned), opts)
+        return AlertRelay("alert-relay", AlertRelayArgs("monitoring", "workload", planned), opts).address
+
+    registrations, address = record(program, preview=not configured, configured=configured)
+    assert address == "http://alert-relay.monitoring.svc:8060"
+    return registrations
+
+
+@pytest.fixture(scope="module")
+def graph() -> list[Registration]:
+    return build()
+
+
+def objects(graph: list[Registration]) -> list[Registration]:
+    return [item for item in graph if item.type.startswith("kubernetes:")]
+
+
+def of_kind(graph: list[Registration], kind: str) -> list[Registration]:
+    return [item for item in objects(graph) if item.inputs["kind"] == kind]
+
+
+def whole(value: Any) -> Any:
+    """Protobuf has no integers; Kubernetes has little else."""
+    if isinstance(value, dict):
+        return {key: whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def test_every_object_is_valid_kubernetes(graph: list[Registration]) -> None:
+    for item in objects(graph):
+        if item.inputs["apiVersion"] != API_VERSION:
+            kubernetes_validate.validate(whole(dict(item.inputs)), "1.36", strict=True)
+
+
+def test_no_rule_of_the_policy_pack_is_broken(graph: list[Registration]) -> None:
+    broken = [
+        f"{rule.id}: {found}"
+        for item in objects(graph)
+        for rule in RULES
+        if rule.judges(item.type)
+        for found in rule.violations(Resource(item.type, whole(dict(item.inputs))))
+    ]
+    assert broken == []
+
+
+def test_a_preview_without_a_cluster_registers_the_same(graph: list[Registration]) -> None:
+    assert [item.inputs for item in build(configured=False)] == [item.inputs for item in graph]
+
+
+def test_there_is_a_rule_object_for_each_group(graph: list[Registration]) -> None:
+    rules = of_kind(graph, "PrometheusRule")
+    assert {item.inputs["metadata"]["name"] for item in rules} == {group.name for group in plan().groups}
+    for item in rules:
+        (group,) = item.inputs["spec"]["groups"]
+        for rule in group["rules"]:
+            if "alert" in rule:
+                assert rule["annotations"]["runbook_url"].startswith(f"{RUNBOOKS}/")
+
+
+def test_monitors_name_ports_and_labels_that_the_workloads_have(graph: list[Registration]) -> None:
+    found = {item.inputs["metadata"]["name"]: item.inputs["spec"] for item in of_kind(graph, "PodMonitor")}
+    server, etcd = found["model-server"], found["etcd"]
+    assert server["selector"] == {"matchLabels": {"app.kubernetes.io/name": "model-server"}}
+    assert server["podMetricsEndpoints"][0]["port"] == "http"
+    assert server["podMetricsEndpoints"][0]["interval"] == "15s"
+    assert server["podMetricsEndpoints"][0]["relabelings"] == [
+        {
+            "action": "replace",
+            "sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_instance"],
+            "targetLabel": "model",
+        }
+    ]
+    assert etcd["selector"] == {"matchLabels": {"app.kubernetes.io/name": "etcd"}}
+    assert etcd["podMetricsEndpoints"][0]["port"] == "metrics"
+    assert all(spec["jobLabel"] == "app.kubernetes.io/name" for spec in found.values())
+
+
+def test_the_relay_reaches_dingtalk_alone_and_alertmanager_alone_reaches_it(
+    graph: list[Registration],
+) -> None:
+    (policy,) = of_kind(graph, "NetworkPolicy")
+    spec = policy.inputs["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert [to["ipBlock"]["cidr"] for to in spec["egress"][0]["to"]] == ["203.0.113.0/24"]
+    assert [
+        peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in spec["ingress"][0]["from"]
+    ] == ["alertmanager", "prometheus"]
+    assert all("namespaceSelector" not in peer for peer in spec["ingress"][0]["from"])
+
+
+def test_robots_secrets_are_mounted_and_nowhere_else(graph: list[Registration]) -> None:
+    (deployment,) = of_kind(graph, "Deployment")
+    pod = deployment.inputs["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {f"{ROBOTS}/platform-group", "/tmp"}
+    assert pod["volumes"][0]["secret"]["secretName"] == "dingtalk-platform"
+    assert "env" not in container
+    assert not of_kind(graph, "Secret")
