@@ -11,6 +11,8 @@ _END_TO_END = (
     "test_serving.py",
     "test_convergence.py",
     "test_network.py",
+    "test_connectivity.py",
+    "test_etcd.py",
     "test_settings_refused.py",
     "test_policies_refuse.py",
     "test_secrets.py",

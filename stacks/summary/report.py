@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from components.eks.settings import EksCluster
 from components.onprem.plan import OnpremPlan
+from stacks.connectivity.report import Connectivity, connectivity
 from stacks.cost.estimate import CostEstimate
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import SettingsError
@@ -39,6 +40,8 @@ class Summary:
     """None outside the clouds, and where settings were refused."""
     images: tuple[Image, ...]
     exposures: tuple[Exposure, ...]
+    connectivity: Connectivity
+    """Who reaches whom by the NetworkPolicies."""
     verdict: Verdict
 
 
@@ -54,6 +57,14 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         cost=cost(plan, preview.resources) if plan else None,
         images=images(preview.resources),
         exposures=(*exposures(preview.resources, _private_api(plan)), *_virtual_ip(plan)),
+        connectivity=connectivity(
+            [
+                (one.name, one.inputs)
+                for one in preview.resources
+                if one.type.startswith("kubernetes:") and one.operation != "delete"
+            ],
+            plan,
+        ),
         verdict=verdict(preview),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from stacks.connectivity.report import Connectivity
 from stacks.cost.estimate import CostEstimate
 from stacks.summary.events import OPERATIONS, Violation
 from stacks.summary.images import Image
@@ -46,6 +47,8 @@ def sections(summary: Summary) -> list[Section]:
         parts.append(_images(summary.images))
     if summary.exposures:
         parts.append(_exposure(summary))
+    if summary.connectivity.rows:
+        parts.append(_connectivity(summary.connectivity))
     parts.append(_policies(summary.verdict))
     parts.append(Section("Verdict", tuple(_verdict(summary))))
     return parts
@@ -111,6 +114,10 @@ def _exposure(summary: Summary) -> Section:
         for way in summary.exposures
     )
     return Section("Exposure", (), (Table(("way in", "reach", "ports", "sources"), rows),))
+
+
+def _connectivity(found: Connectivity) -> Section:
+    return Section("Connectivity", found.sentences, (Table(found.heading, found.grid),))
 
 
 def _policies(verdict: Verdict) -> Section:

@@ -73,11 +73,11 @@ def test_every_kind_of_the_platform_is_there(objects: list[Object]) -> None:
 
 def test_requests_of_every_container_equal_its_limits(objects: list[Object]) -> None:
     for where, container in _containers(objects):
-        requests, limits = container["resources"]["requests"], dict(container["resources"]["limits"])
-        if where == "StatefulSet etcd":
-            # A member that is throttled misses heartbeats: it may use more CPU than is set aside for it.
-            assert _millicores(limits.pop("cpu")) >= _millicores(requests["cpu"])
-            requests = {name: amount for name, amount in requests.items() if name != "cpu"}
+        requests, limits = dict(container["resources"]["requests"]), dict(container["resources"]["limits"])
+        if "autoglm.local/etcd" in container["image"]:
+            # A member that is throttled misses heartbeats, and its tools start slowly: on this small machine
+            # they may use more CPU than is set aside for them.
+            assert _millicores(limits.pop("cpu")) >= _millicores(requests.pop("cpu")), where
         assert requests == limits, where
 
 
