@@ -47,7 +47,8 @@ are left out of it.
 - **Delivery.** WeCom by Alertmanager itself, DingTalk through `apps/alert_relay`, which signs. The real
   Alertmanager with the rendered configuration and the real relay have delivered to stand-ins of both on
   loopback that check signature and tokens (`tests/artifacts/test_alertmanager.py`); neither service itself
-  has been sent anything.
+  has been sent anything. The relay is ours because Alertmanager has no receiver for DingTalk and no adapter
+  that is kept up could be had from a package registry (November 2026).
 - **Secrets** are files: `wecom` reads `api-secret`, the relay `access-token` and `signing-secret`, both
   from mounted Secrets. This needs Alertmanager 0.31 or newer.
 
