@@ -28,7 +28,7 @@ from toolchain.tasks import parallel
 DEV: Final = EMBEDDED
 
 ENGINE_BINARIES: Final = tuple(name for name in golang.BINARIES if name.startswith("pulumi"))
-ON_REQUEST: Final = ("kwok",)
+ON_REQUEST: Final = ("kwok", "alertmanager", "amtool")
 CLUSTER_BINARIES: Final = tuple(
     name for name in golang.BINARIES if name not in ENGINE_BINARIES and name not in ON_REQUEST
 )

@@ -83,6 +83,9 @@ BINARIES: Final[dict[str, Binary]] = {
         paths.CERT_MANAGER_MODULE,
         sources=("cmd/cert-manager-controller",),
     ),
+    # Judges of what is rendered for monitoring.
+    "alertmanager": Binary("github.com/prometheus/alertmanager/cmd/alertmanager", paths.MONITORING_MODULE),
+    "amtool": Binary("github.com/prometheus/alertmanager/cmd/amtool", paths.MONITORING_MODULE),
     "kwok": Binary("sigs.k8s.io/kwok/cmd/kwok"),
 }
 
@@ -192,9 +195,11 @@ def environment() -> dict[str, str]:
 
 
 def download_modules() -> None:
-    """Fetch the modules of every binary, so that later builds only compile."""
+    """Fetch the modules of every binary that stack dev needs, so that later builds only compile."""
     go_command, env = go(), environment()
     for module in dict.fromkeys(binary.module for binary in BINARIES.values()):
+        if module == paths.MONITORING_MODULE:
+            continue
         key = artefacts.digest(module / "go.mod", module / "go.sum", str(env.get("GOMODCACHE")))
 
         def build(directory: Path, module: Path = module) -> None:

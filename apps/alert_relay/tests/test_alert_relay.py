@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alert_relay import cli, dingtalk, message
 from alert_relay.errors import Malformed, Undelivered, UnknownRobot
 from alert_relay.server import MAXIMUM_BODY, Relay, Server
-from hypothesis import given
-from hypothesis import strategies as st
 
 TOKEN = "canary-token"
 SECRET = "this is secret"
