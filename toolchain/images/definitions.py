@@ -312,12 +312,6 @@ def virtual_ip_image() -> LocalImage:
     return LocalImage("virtual-ip", image.manifest.sha256[:12], image)
 
 
-IMAGES: Final = {
-    "vllm-cpu": vllm_cpu,
-    "weights": weights,
-    "etcd": etcd,
-    "etcd-tools": etcd_tools,
-    "probe": probe,
-}
-ON_REQUEST: Final = {"virtual-ip": virtual_ip_image}
+IMAGES: Final = {"vllm-cpu": vllm_cpu, "weights": weights, "probe": probe}
+ON_REQUEST: Final = {"etcd": etcd, "etcd-tools": etcd_tools, "virtual-ip": virtual_ip_image}
 """Images that stack dev does without."""
