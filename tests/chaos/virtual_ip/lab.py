@@ -80,7 +80,7 @@ class Process:
     @property
     def pid(self) -> int:
         """Of the program itself, as this machine sees it."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (self.pid_file.exists() and self.pid_file.read_text()):
             if time.monotonic() > deadline:
                 raise LabError(f"{self.name} did not start")
@@ -432,7 +432,7 @@ class Lab:
         """Start every node and wait until one has the address and all are well."""
         for node in self.nodes:
             node.start()
-        holder = self.wait_for_holder(30)
+        holder = self.wait_for_holder(90)
         self.stay(0.8)
         return holder
 
