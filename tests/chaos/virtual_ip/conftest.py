@@ -64,7 +64,7 @@ def lab_of(root: Any) -> Iterator[Callable[..., Lab]]:
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def steady(root: Any) -> Iterator[Lab]:
     """A lab with three nodes, up, for all cases that leave it as it was."""
     with ExitStack() as stack:
