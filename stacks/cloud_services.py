@@ -8,9 +8,10 @@ from components.accelerators.catalogue import accelerator
 from components.common.accounts import AwsAccount, GcpProject
 from components.common.cidr import NamedRange
 from components.common.problems import Problem
-from components.eks.cidr import plan_subnets
-from components.eks.settings import EksCluster
-from components.gke.settings import GkeCluster
+from components.eks.plan import EksPlan
+from components.eks.settings import EksCluster, EksNetwork
+from components.gke.plan import GkePlan
+from components.gke.settings import GkeCluster, GkeNetwork
 from components.load_balancer.plan import EntryPlan, plan_entry
 from components.model_store.sources import GcsSource, S3Source
 from components.object_storage.plan import BucketsPlan, plan_buckets
@@ -45,14 +46,14 @@ def key_administrators(settings: Settings) -> tuple[str, ...]:
             return ()
 
 
-def plan_cloud_entry(settings: Settings) -> tuple[EntryPlan | None, list[Problem]]:
+def plan_cloud_entry(settings: Settings, cluster: ClusterPlan) -> tuple[EntryPlan | None, list[Problem]]:
     """The load balancer, if the settings ask for one; paths are relative to the section."""
     if settings.entry is None:
         return None, []
     account = account_of(settings)
     if account is None:
         return None, [_only_in_clouds(settings)]
-    network, pods = _ranges(settings)
+    network, pods = _ranges(cluster)
     return plan_entry(settings.entry, account=account, network=network, pods=pods)
 
 
@@ -78,29 +79,24 @@ def _only_in_clouds(settings: Settings) -> Problem:
     return Problem("", f"given, but a cluster of kind {settings.cluster.kind} has none; remove the section")
 
 
-def _ranges(settings: Settings) -> tuple[list[NamedRange], list[NamedRange]]:
+def _client_ranges(network: EksNetwork | GkeNetwork) -> list[NamedRange]:
+    """The cluster's network and those connected to it."""
+    peers = [
+        NamedRange(f"cluster.network.peerCidrs[{index}]", cidr)
+        for index, cidr in enumerate(network.peer_cidrs)
+    ]
+    return [NamedRange("cluster.network.cidr", network.cidr), *peers]
+
+
+def _ranges(cluster: ClusterPlan) -> tuple[list[NamedRange], list[NamedRange]]:
     """Ranges of the clients' networks and of the pods."""
-    match settings.cluster:
-        case EksCluster() as eks:
-            own = NamedRange("cluster.network.cidr", eks.network.cidr)
-            peers = [
-                NamedRange(f"cluster.network.peerCidrs[{index}]", cidr)
-                for index, cidr in enumerate(eks.network.peer_cidrs)
-            ]
-            subnets = plan_subnets(
-                eks.network.cidr,
-                eks.network.zones,
-                public=eks.network.public_subnets or eks.network.nat is not None,
-            )
-            nodes = [NamedRange(f"the node subnet of {zone.zone}", zone.nodes) for zone in subnets]
-            return [own, *peers], nodes
-        case GkeCluster() as gke:
-            own = NamedRange("cluster.network.cidr", gke.network.cidr)
-            peers = [
-                NamedRange(f"cluster.network.peerCidrs[{index}]", cidr)
-                for index, cidr in enumerate(gke.network.peer_cidrs)
-            ]
-            return [own, *peers], [NamedRange("cluster.network.podCidr", gke.network.pod_cidr)]
+    match cluster.below:
+        case EksPlan() as eks:
+            nodes = [NamedRange(f"the node subnet of {zone.zone}", zone.nodes) for zone in eks.subnets]
+            return _client_ranges(eks.settings.network), nodes
+        case GkePlan() as gke:
+            network = gke.settings.network
+            return _client_ranges(network), [NamedRange("cluster.network.podCidr", network.pod_cidr)]
         case _:
             return [], []
 
@@ -133,7 +129,7 @@ def bucket_and_prefix(source: S3Source | GcsSource) -> tuple[str, str]:
 
 
 def image_problems(settings: Settings, cluster: ClusterPlan, images: Mapping[str, str]) -> Iterator[Problem]:
-    """Images that the cluster itself needs, and builds that nobody would use."""
+    """Images that the cluster itself needs, and repositories that nobody could make."""
     if needs_device_plugin(settings, cluster) and DEVICE_PLUGIN not in images:
         yield Problem(
             f"images.references.{DEVICE_PLUGIN}",
@@ -149,14 +145,16 @@ def image_problems(settings: Settings, cluster: ClusterPlan, images: Mapping[str
             f"images.references.{VIRTUAL_IP}",
             "missing: the virtual IP needs keepalived and haproxy; add it with its digest",
         )
-    if isinstance(settings.images, RegistryImages) and account_of(settings) is None:
-        for key, value in (("build", settings.images.build), ("repositories", settings.images.repositories)):
-            if value is not None and key == "repositories":
-                yield Problem(
-                    f"images.{key}",
-                    f"given, but a cluster of kind {settings.cluster.kind} has no "
-                    "registry of its own; remove it",
-                )
+    images_settings = settings.images
+    if (
+        isinstance(images_settings, RegistryImages)
+        and images_settings.repositories is not None
+        and account_of(settings) is None
+    ):
+        yield Problem(
+            "images.repositories",
+            f"given, but a cluster of kind {settings.cluster.kind} has no registry of its own; remove it",
+        )
 
 
 def needs_device_plugin(settings: Settings, cluster: ClusterPlan) -> bool:

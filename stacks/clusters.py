@@ -52,25 +52,27 @@ def plan_cluster(cluster: Cluster, *, protect: bool) -> tuple[ClusterPlan | None
     match cluster:
         case EksCluster():
             eks, problems = plan_eks(cluster, protect=protect)
-            return (_with_pools(eks, "s3") if eks else None), problems
+            return (_with_pools(eks, _object_storage(eks, "s3")) if eks else None), problems
         case GkeCluster():
             gke, problems = plan_gke(cluster, protect=protect)
-            return (_with_pools(gke, "gcs") if gke else None), problems
+            return (_with_pools(gke, _object_storage(gke, "gcs")) if gke else None), problems
         case OnpremCluster():
             onprem, problems = plan_onprem(cluster, protect=protect)
-            return (_of(onprem) if onprem else None), problems
+            return (_with_pools(onprem) if onprem else None), problems
         case _:
             return ClusterPlan(capacity=cluster.capacity, nodes=cluster.nodes), []
 
 
-def _of(plan: OnpremPlan) -> ClusterPlan:
-    return ClusterPlan(pools=plan.pools, nodes=sum(pool.max_nodes for pool in plan.pools), below=plan)
+def _object_storage(plan: EksPlan | GkePlan, kind: Literal["s3", "gcs"]) -> ObjectStorage:
+    return ObjectStorage(kind, plan.object_storage_cidrs, plan.identity_endpoints)
 
 
-def _with_pools(plan: EksPlan | GkePlan, store: Literal["s3", "gcs"]) -> ClusterPlan:
+def _with_pools(
+    plan: EksPlan | GkePlan | OnpremPlan, object_storage: ObjectStorage | None = None
+) -> ClusterPlan:
     return ClusterPlan(
         pools=plan.pools,
         nodes=sum(pool.max_nodes for pool in plan.pools),
         below=plan,
-        object_storage=ObjectStorage(store, plan.object_storage_cidrs, plan.identity_endpoints),
+        object_storage=object_storage,
     )

@@ -198,7 +198,7 @@ class ModelPlanner:
             node_selector=self._node_selector(),
             tolerations=placement.tolerated(pool) if (pool := self._pool) else (),
             tls_secret=self._tls_secret,
-            volume_follows_node=self._bound_to_one_node,
+            volume_follows_node=self._bound_to_one_node(model),
         )
 
     def _problem(self, key: str, message: str) -> None:
@@ -483,10 +483,9 @@ class ModelPlanner:
                 f"{format_bytes(-(-demand.total // GIB) * GIB)} or serve a smaller one",
             )
 
-    @property
-    def _bound_to_one_node(self) -> bool:
-        """Whether fetch Job and servers share a volume that only one node mounts."""
-        return self._model.storage.access_mode == "ReadWriteOnce" and bool(self._cluster.pools)
+    def _bound_to_one_node(self, model: Model) -> bool:
+        """Whether a model's fetch Job and servers share a volume that only one node mounts."""
+        return model.storage.access_mode == "ReadWriteOnce" and bool(self._cluster.pools)
 
     def _fetch(self, model: Model) -> placement.Pods:
         fetch = model.fetch.resources
@@ -497,7 +496,7 @@ class ModelPlanner:
             "pods": 1,
         }
         # A volume that one node mounts is made where the Job runs, and the servers follow it there.
-        bound = model.storage.access_mode == "ReadWriteOnce" and self._cluster.pools
+        bound = self._bound_to_one_node(model)
         return placement.Pods(amounts, 1, model.node_pool if bound else None)
 
     def _check_storage(self, weights: int) -> None:
@@ -575,7 +574,7 @@ class ModelPlanner:
         """The settings that say how much room the cluster has."""
         if not self._cluster.pools:
             return "cluster.capacity"
-        if self._bound_to_one_node:
+        if self._bound_to_one_node(self._model):
             return "the size of its nodes, or storage.accessMode to ReadWriteMany: one node holds the volume"
         return f"maxNodes of node pool {self._pool.name}" if self._pool else "maxNodes of the node pools"
 
@@ -592,7 +591,7 @@ class ModelPlanner:
             if model is not self._model
         ]
         pools = self._cluster.pools
-        if self._bound_to_one_node:
+        if self._bound_to_one_node(self._model):
             pools = tuple(replace(pool, max_nodes=min(pool.max_nodes, 1)) for pool in pools)
             others = [self._fetch(self._model)]
         return min(within_quota, placement.pods_that_fit(self._servers(), others, pools))

@@ -74,7 +74,7 @@ def plan_platform(
         raise SettingsError(file, [*below("cluster", problems), *_duplicates(settings)])
     etcd, problems = _plan_etcd(settings, cluster, images, protect=protect)
     problems += [*_duplicates(settings), *quota_problems(settings, cluster, etcd)]
-    entry, found = plan_cloud_entry(settings)
+    entry, found = plan_cloud_entry(settings, cluster)
     problems.extend(below("entry", found))
     buckets, found = plan_cloud_buckets(settings, stack, protect=protect)
     problems.extend(below("buckets", found))

@@ -37,12 +37,11 @@ def build_eks(plan: PlatformPlan, cloud: EksPlan, root: Path) -> Target:
         default_tags=aws.ProviderDefaultTagsArgs(tags={"pulumi-stack": pulumi.get_stack(), **settings.tags}),
     )
     options = pulumi.ResourceOptions(providers=[provider])
-    buckets: list[pulumi.Resource] = []
     if plan.buckets is not None:
         args = S3BucketsArgs(
             plan=plan.buckets, account=account, key_administrators=key_administrators(plan.settings)
         )
-        buckets.append(S3Buckets("buckets", args, options))
+        S3Buckets("buckets", args, options)
     platform = EksPlatform(
         "cluster",
         EksPlatformArgs(
@@ -54,7 +53,7 @@ def build_eks(plan: PlatformPlan, cloud: EksPlan, root: Path) -> Target:
     )
     cluster = kubernetes_provider(platform.kubeconfig, after=platform)
     device_plugin = plan.images[DEVICE_PLUGIN] if needs_device_plugin(plan.settings, plan.cluster) else None
-    addons = EksAddons(
+    EksAddons(
         "addons",
         EksAddonsArgs(
             plan=cloud,
@@ -67,7 +66,6 @@ def build_eks(plan: PlatformPlan, cloud: EksPlan, root: Path) -> Target:
     return Target(
         cluster,
         images=app_images(plan, root, after=_repositories(plan, account, options)),
-        after=(addons, *buckets),
         outputs={"cluster": platform.name},
     )
 

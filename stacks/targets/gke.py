@@ -34,7 +34,6 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
     )
     options = pulumi.ResourceOptions(providers=[provider])
     platform = GkePlatform("cluster", GkePlatformArgs(plan=cloud), options)
-    buckets: list[pulumi.Resource] = []
     if plan.buckets is not None:
         args = GcsBucketsArgs(
             plan=plan.buckets,
@@ -44,9 +43,9 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
         )
         # Principals of a workload identity pool exist once the first cluster with it does.
         after = pulumi.ResourceOptions(providers=[provider], depends_on=[platform])
-        buckets.append(GcsBuckets("buckets", args, after))
+        GcsBuckets("buckets", args, after)
     cluster = kubernetes_provider(platform.kubeconfig, after=platform)
-    addons = GkeAddons(
+    GkeAddons(
         "addons",
         GkeAddonsArgs(
             plan=cloud, disks_key=platform.disks_key, shared_storage_key=platform.shared_storage_key
@@ -56,7 +55,6 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
     return Target(
         cluster,
         images=app_images(plan, root, after=_repository(plan, project, platform, options)),
-        after=(addons, *buckets),
         outputs={"cluster": platform.name},
     )
 

@@ -19,8 +19,6 @@ class Target:
     """References by name."""
     client_cidrs: tuple[str, ...] = ()
     """Addresses besides those of trusted pods that the first model's servers admit."""
-    after: tuple[pulumi.Resource, ...] = ()
-    """What has to be there before the components on top."""
     outputs: dict[str, pulumi.Input[object]] = field(default_factory=dict)
     """What the stack tells about the cluster."""
 

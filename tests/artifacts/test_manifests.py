@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 import yaml
 
+from components.common.quantities import parse_millicores
 from stacks.load import load_settings
 from stacks.plan import plan_platform
 from stacks.platform import ROOT, build_platform
@@ -77,12 +78,8 @@ def test_requests_of_every_container_equal_its_limits(objects: list[Object]) -> 
         if "autoglm.local/etcd" in container["image"]:
             # A member that is throttled misses heartbeats, and its tools start slowly: on this small machine
             # they may use more CPU than is set aside for them.
-            assert _millicores(limits.pop("cpu")) >= _millicores(requests.pop("cpu")), where
+            assert parse_millicores(limits.pop("cpu")) >= parse_millicores(requests.pop("cpu")), where
         assert requests == limits, where
-
-
-def _millicores(amount: str) -> int:
-    return int(amount[:-1]) if amount.endswith("m") else int(amount) * 1000
 
 
 def test_every_image_is_pinned_by_digest(objects: list[Object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from components.model_server.vllm import Catalogue, catalogue_from
 from stacks.load import load_settings
 from stacks.settings import Settings
 from stacks.versions import Versions
+from tests.unit.changes import changed
 
 STACK = "test"
 FILE = f"Pulumi.{STACK}.yaml"
@@ -79,21 +79,8 @@ CUDA: Mapping[str, Any] = {
 
 
 def raw(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The example as Pulumi hands it over; values at paths such as `models[0].replicas` set, None removes."""
-    document = copy.deepcopy(_RAW)
-    for path, value in copy.deepcopy(dict(changes or {})).items():
-        *parents, last = path.replace("[", ".[").split(".")
-        target: Any = document
-        for part in parents:
-            target = target[int(part[1:-1])] if part.startswith("[") else target.setdefault(part, {})
-        if last.startswith("["):
-            index = int(last[1:-1])
-            target[index : index + 1] = [value]
-        elif value is None:
-            target.pop(last, None)
-        else:
-            target[last] = value
-    return document
+    """The example as Pulumi hands it over, changed."""
+    return changed(_RAW, changes)
 
 
 def settings(changes: Mapping[str, Any] | None = None) -> Settings:

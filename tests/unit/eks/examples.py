@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 from components.common.problems import Problem
 from components.eks.plan import EksPlan, plan_eks
 from components.eks.settings import EksCluster
+from tests.unit.changes import changed
 
 ACCOUNT = "111122223333"
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:role/platform-deploy"
@@ -70,15 +70,8 @@ _RAW: dict[str, Any] = {
 
 
 def raw(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The section as in a file, with values replaced by path."""
-    section = copy.deepcopy(_RAW)
-    for path, value in copy.deepcopy(dict(changes or {})).items():
-        *parents, last = path.replace("[", ".[").split(".")
-        target: Any = section
-        for part in parents:
-            target = target[int(part[1:-1])] if part.startswith("[") else target.setdefault(part, {})
-        target[int(last[1:-1]) if last.startswith("[") else last] = value
-    return section
+    """The section as in a file, changed."""
+    return changed(_RAW, changes)
 
 
 def cluster(changes: Mapping[str, Any] | None = None) -> EksCluster:

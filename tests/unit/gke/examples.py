@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 from components.common.problems import Problem
 from components.gke.plan import GkePlan, plan_gke
 from components.gke.settings import GkeCluster
+from tests.unit.changes import changed
 
 _RAW: dict[str, Any] = {
     "kind": "gke",
@@ -76,21 +76,8 @@ _RAW: dict[str, Any] = {
 
 
 def raw(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The example, values at paths such as `nodePools[1].maxNodes` set; None removes."""
-    document = copy.deepcopy(_RAW)
-    for path, value in copy.deepcopy(dict(changes or {})).items():
-        *parents, last = path.replace("[", ".[").split(".")
-        target: Any = document
-        for part in parents:
-            target = target[int(part[1:-1])] if part.startswith("[") else target.setdefault(part, {})
-        if last.startswith("["):
-            index = int(last[1:-1])
-            target[index : index + 1] = [value]
-        elif value is None:
-            target.pop(last, None)
-        else:
-            target[last] = value
-    return document
+    """The example, changed."""
+    return changed(_RAW, changes)
 
 
 def settings(changes: Mapping[str, Any] | None = None) -> GkeCluster:
