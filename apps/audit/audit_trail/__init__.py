@@ -1,0 +1,1 @@
+"""Audit records: collected, sealed day by day, verified."""
