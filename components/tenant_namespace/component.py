@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pulumi
 from pulumi_kubernetes import core, meta, networking
@@ -76,12 +77,17 @@ class TenantNamespaceArgs:
     an upgrade of the cluster cannot change what is admitted."""
     quota: Quota
     container_limits: ContainerLimits
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the namespace, by which NetworkPolicies elsewhere know it."""
+    enforce: Literal["restricted", "baseline", "privileged"] = "restricted"
+    """Pod security standard; less than `restricted` only where nothing but agents of the nodes run. What
+    `restricted` would refuse is warned of and audited all the same."""
     protect: bool = False
     """Refuse to delete the namespace, and with it all that it holds."""
 
 
 class TenantNamespace(pulumi.ComponentResource):
-    """Namespace with pod security `restricted`, default-deny network, quota, limits and a service account.
+    """Namespace with pod security, default-deny network, quota, limits and a service account.
 
     Nothing reaches its pods and its pods reach nothing but cluster DNS; each workload adds the NetworkPolicy
     that it needs. The service account has no token.
@@ -103,12 +109,7 @@ class TenantNamespace(pulumi.ComponentResource):
             name,
             metadata=meta.v1.ObjectMetaArgs(
                 name=args.namespace,
-                labels=labels
-                | {
-                    f"pod-security.kubernetes.io/{mode}{suffix}": value
-                    for mode in ("enforce", "audit", "warn")
-                    for suffix, value in (("", "restricted"), ("-version", args.pod_security_version))
-                },
+                labels={**args.labels, **labels, **_pod_security(args.enforce, args.pod_security_version)},
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -184,3 +185,11 @@ class TenantNamespace(pulumi.ComponentResource):
         )
         self.service_account = known_after(SERVICE_ACCOUNT, service_account)
         self.register_outputs({"name": self.name, "serviceAccount": self.service_account})
+
+
+def _pod_security(enforce: str, version: str) -> dict[str, str]:
+    return {
+        f"pod-security.kubernetes.io/{mode}{suffix}": value
+        for mode, standard in (("enforce", enforce), ("audit", "restricted"), ("warn", "restricted"))
+        for suffix, value in (("", standard), ("-version", version))
+    }
