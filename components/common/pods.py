@@ -71,3 +71,16 @@ def annotation_volume(name: str, annotation: str, file: str) -> core.v1.VolumeAr
 def toleration(taint: Taint) -> core.v1.TolerationArgs:
     """Lets a pod onto nodes with exactly this taint."""
     return core.v1.TolerationArgs(key=taint.key, operator="Equal", value=taint.value, effect=taint.effect)
+
+
+def http_probe(
+    path: str, port: int | str, *, period: int, failures: int = 3, scheme: str = "HTTP"
+) -> core.v1.ProbeArgs:
+    """Asks a container by HTTP every `period` seconds; `failures` in a row count."""
+    return core.v1.ProbeArgs(
+        http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme=scheme),
+        period_seconds=period,
+        timeout_seconds=3,
+        failure_threshold=failures,
+        success_threshold=1,
+    )
