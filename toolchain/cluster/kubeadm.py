@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolchain import artefacts
+from toolchain import artefacts, paths
 from toolchain.cluster import layout
 from toolchain.cluster.network import Ranges
 
@@ -28,6 +28,11 @@ COREDNS_CPU_REQUEST = "25m"
 # Nobody renews certificates of a cluster that is made and removed by commands.
 _TEN_YEARS = "87600h"
 _GIB = 1 << 30
+# What the API server writes down is the same on every cluster whose API server is ours, so it is read where
+# the platform has it.
+AUDIT = paths.ROOT / "components" / "audit" / "api_server"
+# Place of the policy where kubelet, and so the API server's pod, sees it.
+_AUDIT_POLICY = Path("/etc/kubernetes/audit/policy.yaml")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,10 @@ def configuration(options: Options) -> list[dict[str, Any]]:
             "dnsDomain": "cluster.local",
         },
         # The API is served to this machine only.
-        "apiServer": {"extraArgs": _arguments(bind_address=node, profiling="false")},
+        "apiServer": {
+            "extraArgs": [*_arguments(bind_address=node, profiling="false"), *_audit_arguments()],
+            "extraVolumes": _audit_volumes(),
+        },
         "controllerManager": {
             "extraArgs": _arguments(
                 profiling="false",
@@ -106,6 +114,35 @@ def configuration(options: Options) -> list[dict[str, Any]]:
         },
     }
     return [init, cluster, _kubelet(options), proxy]
+
+
+def _audit_flags() -> dict[str, str]:
+    flags: dict[str, str] = json.loads((AUDIT / "flags.json").read_text(encoding="utf-8"))
+    return flags
+
+
+def _audit_arguments() -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in _audit_flags().items()]
+
+
+def _audit_volumes() -> list[dict[str, Any]]:
+    log = str(Path(_audit_flags()["audit-log-path"]).parent)
+    return [
+        {
+            "name": "audit-policy",
+            "hostPath": str(_AUDIT_POLICY.parent),
+            "mountPath": str(_AUDIT_POLICY.parent),
+            "readOnly": True,
+            "pathType": "Directory",
+        },
+        {
+            "name": "audit-log",
+            "hostPath": str(layout.AUDIT_LOGS),
+            "mountPath": log,
+            "readOnly": False,
+            "pathType": "Directory",
+        },
+    ]
 
 
 def _kubelet(options: Options) -> dict[str, Any]:
@@ -178,14 +215,22 @@ def patches(image_keys: Mapping[str, str]) -> dict[str, Any]:
 
 
 def write(options: Options, image_keys: Mapping[str, str]) -> str:
-    """Write the configuration and the patches; returns a digest of both."""
+    """Write the configuration, the patches and the audit policy; returns a digest of all."""
     documents = [json.dumps(document, indent=1) for document in configuration(options)]
     layout.KUBEADM_CONFIG.write_text("\n---\n".join(documents) + "\n")
     layout.KUBEADM_PATCHES.mkdir(parents=True, exist_ok=True)
     files = {name: json.dumps(patch, indent=1) for name, patch in patches(image_keys).items()}
     for name, text in files.items():
         (layout.KUBEADM_PATCHES / name).write_text(text + "\n")
-    return artefacts.digest(*documents, *files.values())
+    policy = (AUDIT / "policy.yaml").read_text(encoding="utf-8")
+    # Written before the API server starts, which ends at once without it.
+    layout.AUDIT_LOGS.mkdir(parents=True, exist_ok=True)
+    # Who did what is for the administrators of this machine.
+    layout.AUDIT_LOGS.chmod(0o700)
+    place = layout.KUBERNETES / _AUDIT_POLICY.relative_to("/etc/kubernetes")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(policy)
+    return artefacts.digest(*documents, *files.values(), policy)
 
 
 def kubelet_arguments(kubelet: Path, ranges: Ranges) -> tuple[str, ...]:

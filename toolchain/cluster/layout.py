@@ -40,6 +40,7 @@ CNI_CONFIG: Final = paths.CLUSTER / "cni"
 RESOLV_CONF: Final = paths.CLUSTER / "resolv.conf"
 COMMANDS: Final = paths.CLUSTER / "commands"
 POD_LOGS: Final = paths.LOGS / "pods"
+AUDIT_LOGS: Final = paths.LOGS / "audit"
 SERVICE_LOGS: Final = paths.LOGS / "cluster"
 
 # Inside the cluster's mount namespace.
@@ -62,6 +63,9 @@ MOUNTS: Final = (
     Mount(Path("/etc/kubernetes"), KUBERNETES),
     Mount(Path("/var/lib/kubelet"), KUBELET),
     Mount(Path("/var/log/containers"), paths.CLUSTER / "container-logs"),
+    # Where agents of nodes look for them, on every cluster.
+    Mount(Path("/var/log/pods"), POD_LOGS),
+    Mount(Path("/var/log/kubernetes/audit"), AUDIT_LOGS),
     # Sockets, mounts of containers and addresses given to pods mean nothing after a restart of the machine.
     Mount(CONTAINERD_STATE),
     Mount(Path("/var/lib/cni")),

@@ -144,3 +144,31 @@ def test_an_add_on_that_is_still_rolling_out_is_not_ready() -> None:
         "status": {"observedGeneration": 1, "availableReplicas": 1, "updatedReplicas": 1},
     }
     assert readiness.unready({"items": [*_whole_cluster(), deployment]}) == ["deployment coredns"]
+
+
+def test_the_api_server_is_told_what_to_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "KUBERNETES", tmp_path / "kubernetes")
+    monkeypatch.setattr(layout, "AUDIT_LOGS", tmp_path / "audit")
+    monkeypatch.setattr(layout, "KUBEADM_CONFIG", tmp_path / "kubeadm.yaml")
+    monkeypatch.setattr(layout, "KUBEADM_PATCHES", tmp_path / "patches")
+    options = kubeadm.Options(RANGES, "/autoglm-test", 2)
+    digest = kubeadm.write(options, KEYS)
+    server = next(d for d in kubeadm.configuration(options) if d["kind"] == "ClusterConfiguration")[
+        "apiServer"
+    ]
+    flags = {argument["name"]: argument["value"] for argument in server["extraArgs"]}
+    volumes = {volume["mountPath"]: volume for volume in server["extraVolumes"]}
+    policy, log = Path(flags["audit-policy-file"]), Path(flags["audit-log-path"])
+    assert volumes[str(policy.parent)]["readOnly"] is True
+    assert volumes[str(log.parent)]["hostPath"] == str(tmp_path / "audit")
+    assert log.parent in {mount.target for mount in layout.MOUNTS}
+    written = tmp_path / "kubernetes" / policy.relative_to("/etc/kubernetes")
+    assert written.read_bytes() == (kubeadm.AUDIT / "policy.yaml").read_bytes()
+    assert (tmp_path / "audit").stat().st_mode & 0o077 == 0
+    # A changed policy restarts the API server: kubeadm writes its manifest again.
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    for name in ("policy.yaml", "flags.json"):
+        (changed / name).write_text((kubeadm.AUDIT / name).read_text() + "\n")
+    monkeypatch.setattr(kubeadm, "AUDIT", changed)
+    assert kubeadm.write(options, KEYS) != digest
