@@ -364,6 +364,7 @@ def _launch(
                 f"--service-account-key-file={folder / 'tls.key'}",
                 f"--service-account-signing-key-file={folder / 'tls.key'}",
                 "--service-cluster-ip-range=198.18.0.0/24",
+                "--allow-privileged=true",
                 "--profiling=false",
                 *arguments,
             ],
