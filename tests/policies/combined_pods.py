@@ -69,7 +69,7 @@ _VOLUMES: Final[tuple[dict[str, object], ...]] = (
     {"ephemeral": {"volumeClaimTemplate": {"spec": _CLAIM}}},
     {"iscsi": {"targetPortal": "10.0.0.1:3260", "iqn": "iqn.2001-04.com.example:x", "lun": 0}},
 )
-_ANNOTATIONS: Final = (
+_ANNOTATIONS: Final[tuple[dict[str, str], ...]] = (
     {"container.apparmor.security.beta.kubernetes.io/c0": "unconfined"},
     {"container.apparmor.security.beta.kubernetes.io/c0": "localhost/x"},
     {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"},
