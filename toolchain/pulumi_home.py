@@ -62,14 +62,13 @@ def ensure() -> Path:
 def ensure_plan_home() -> Path:
     """The home of plans that need no credentials, with its plugins.
 
-    Clouds' own plugins ask for credentials before they plan anything (AWS's wants an account even to check
-    inputs), so here they are stood in for wherever the machine has them.
+    Official plugins are stood in for even where the machine has them: AWS's wants an account to check inputs,
+    and that of Kubernetes pulls charts from their registry before it plans them.
     """
     python_env.ensure_venv()
-    golang.ensure_binaries(PLAN_PLUGIN, link=False)
-    only_planned = plan_only_providers()
+    golang.ensure_binaries(PLAN_PLUGIN, KUBERNETES_PLUGIN, link=False)
     for plugin in required_plugins():
-        _install(plugin, paths.PLAN_HOME, official=plugin.name not in only_planned)
+        _install_stand_in(plugin, paths.PLAN_HOME / "plugins" / plugin.directory / plugin.executable)
     return paths.PLAN_HOME
 
 
@@ -178,17 +177,17 @@ def ensure_plugins() -> list[Plugin]:
     python_env.ensure_venv()
     plugins = list(required_plugins())
     for plugin in plugins:
-        _install(plugin, paths.PULUMI_HOME, official=True)
+        _install(plugin, paths.PULUMI_HOME / "plugins" / plugin.directory)
     return plugins
 
 
-def _install(plugin: Plugin, home: Path, *, official: bool) -> None:
-    """Install a plugin: the machine's own if that is wanted and there, else what stands in for it."""
+def _install(plugin: Plugin, directory: Path) -> None:
+    """Install a plugin: the machine's own if it is there, else what stands in for it."""
     own = _official_plugin(plugin)
-    if official and own.exists():
-        _install_official(own.parent, home / "plugins" / plugin.directory)
+    if own.exists():
+        _install_official(own.parent, directory)
     else:
-        _install_stand_in(plugin, home / "plugins" / plugin.directory / plugin.executable)
+        _install_stand_in(plugin, directory / plugin.executable)
 
 
 def _official_plugin(plugin: Plugin) -> Path:
