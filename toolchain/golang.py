@@ -86,6 +86,9 @@ BINARIES: Final[dict[str, Binary]] = {
     # Judges of what is rendered for monitoring.
     "alertmanager": Binary("github.com/prometheus/alertmanager/cmd/alertmanager", paths.MONITORING_MODULE),
     "amtool": Binary("github.com/prometheus/alertmanager/cmd/amtool", paths.MONITORING_MODULE),
+    # The shipper of logs, which tests run, and a parser of Logstash's pipelines.
+    "filebeat": Binary("./cmd/filebeat", paths.FILEBEAT_MODULE, sources=("cmd/filebeat",)),
+    "mustache": Binary("github.com/breml/logstash-config/cmd/mustache", paths.FILEBEAT_MODULE),
     "kwok": Binary("sigs.k8s.io/kwok/cmd/kwok"),
 }
 
@@ -198,7 +201,7 @@ def download_modules() -> None:
     """Fetch the modules of every binary that stack dev needs, so that later builds only compile."""
     go_command, env = go(), environment()
     for module in dict.fromkeys(binary.module for binary in BINARIES.values()):
-        if module == paths.MONITORING_MODULE:
+        if module in (paths.MONITORING_MODULE, paths.FILEBEAT_MODULE):
             continue
         key = artefacts.digest(module / "go.mod", module / "go.sum", str(env.get("GOMODCACHE")))
 

@@ -61,6 +61,7 @@ GO_MODULE: Final = ROOT / "toolchain" / "go"
 CONTAINERD_MODULE: Final = GO_MODULE / "containerd"
 CERT_MANAGER_MODULE: Final = GO_MODULE / "cert-manager"
 MONITORING_MODULE: Final = GO_MODULE / "monitoring"
+FILEBEAT_MODULE: Final = GO_MODULE / "filebeat"
 """Module of its own: containerd needs another ``k8s.io/cri-api`` than kubelet."""
 
 GO_CACHE: Final = TOOLCHAIN / "go"
