@@ -1,0 +1,1 @@
+"""Operators that custom resources of a stack need: cert-manager, prometheus-operator, ECK."""
