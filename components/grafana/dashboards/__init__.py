@@ -1,0 +1,1 @@
+"""Dashboards of a stack, one module each."""
