@@ -45,6 +45,8 @@ class Span:
     """Less than the five minutes after which Prometheus takes a series for gone."""
     dense_hours: int = 3
     dense_step: int = 60
+    incident: int = 4 * DAY + 10 * HOUR
+    """Seconds from the beginning of the incident to the end of the history."""
 
     @property
     def start(self) -> int:
@@ -154,12 +156,14 @@ class Load:
 
     PEAK: Final = 3.0
     """Requests per second at the busiest hour of a weekday."""
+    LENGTH: Final = 45 * MINUTE
+    """Of the incident."""
     OUTAGE: Final = (20 * MINUTE, 25 * MINUTE)
     """From the incident's start: the restart of the replica that restarts."""
 
     def __init__(self, span: Span, replica: int) -> None:
         self.span, self.replica = span, replica
-        self.incident = (span.end - 4 * DAY - 10 * HOUR, span.end - 4 * DAY - 9 * HOUR - 15 * MINUTE)
+        self.incident = (span.end - span.incident, span.end - span.incident + self.LENGTH)
         noise = random.Random(f"load {replica}")
         self.rates: list[float] = []
         """Requests per second up to each sample."""
@@ -466,7 +470,7 @@ class History:
         if name.startswith("DCGM_EXP_XID") or "fail" in name or "error" in name or "reject" in name:
             return [0] * len(load.requests)
         if name.startswith("kube_") and "restarts" in name:
-            hit = labels.get("pod", "").startswith("phone-1")
+            hit = labels.get("container") == "vllm"
             return [int(hit and time > load.incident[0] + Load.OUTAGE[0]) for time in self.span.times]
         if name == "node_cpu_seconds_total":
             return self._cpu(load, labels["mode"])
