@@ -101,9 +101,6 @@ func TestResourcesOfTheOfficialPluginOnlyAreRefused(t *testing.T) {
 	if _, err := e.provider.Invoke(t.Context(), &pulumirpc.InvokeRequest{Tok: "kubernetes:yaml:decode"}); err == nil || !strings.Contains(err.Error(), "kubernetes:yaml:decode") {
 		t.Errorf("unhelpful: %v", err)
 	}
-	if _, err := e.provider.Construct(t.Context(), &pulumirpc.ConstructRequest{Type: "kubernetes:helm.sh/v4:Chart"}); err == nil {
-		t.Error("charts must be refused")
-	}
 }
 
 func TestWrongInputsAreNamedByField(t *testing.T) {

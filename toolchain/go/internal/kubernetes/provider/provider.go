@@ -2,8 +2,8 @@
 // official plugin cannot be had. For a program it behaves as the official one: same types,
 // settings, annotations, names, ids and recorded state.
 //
-// Not served, with a clear error: Helm, Kustomize and YAML resources, client-side apply,
-// rendering to files, and functions. Writing to any API server but the embedded one is refused.
+// Not served, with a clear error: Helm, Kustomize and YAML resources (a plan may have Helm charts,
+// see Construct), client-side apply, rendering to files, and functions. Writing to any API server but the embedded one is refused.
 package provider
 
 import (
@@ -88,11 +88,6 @@ func (p *Provider) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pul
 // Call is not served.
 func (p *Provider) Call(_ context.Context, req *pulumirpc.CallRequest) (*pulumirpc.CallResponse, error) {
 	return nil, unsupported("method " + req.GetTok())
-}
-
-// Construct is not served: yaml.v2, helm.v4 and kustomize.v2 are such components.
-func (p *Provider) Construct(_ context.Context, req *pulumirpc.ConstructRequest) (*pulumirpc.ConstructResponse, error) {
-	return nil, unsupported("component " + req.GetType())
 }
 
 func unsupported(what string) error {
