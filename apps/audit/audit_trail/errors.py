@@ -1,0 +1,14 @@
+"""What ends a command, and what makes a line unreadable."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """The work cannot be done; the message names what and the fix."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"{subject}: {reason}")
+
+
+class Unreadable(Exception):
+    """A line is not what its source writes; the message says why, without repeating the line."""
