@@ -10,21 +10,21 @@ from __future__ import annotations
 from typing import Final
 
 from google.protobuf.struct_pb2 import Struct, Value
-from pulumi_policy import proxy
 
 from policies.values import UNKNOWN
 
-_UNKNOWN_VALUES: Final = frozenset(
+UNKNOWN_VALUES: Final = frozenset(
     {
-        proxy.UNKNOWN_ARCHIVE_VALUE,
-        proxy.UNKNOWN_ARRAY_VALUE,
-        proxy.UNKNOWN_ASSET_VALUE,
-        proxy.UNKNOWN_BOOLEAN_VALUE,
-        proxy.UNKNOWN_NUMBER_VALUE,
-        proxy.UNKNOWN_OBJECT_VALUE,
-        proxy.UNKNOWN_STRING_VALUE,
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # bool
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",  # string
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
+        "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
+        "e48ece36-62e2-4504-bad9-02848725956a",  # archive
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
     }
 )
+"""What stands for a value that only an update will tell (pulumi_policy/proxy.py; importing it takes long)."""
 # https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/properties.go
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
@@ -42,7 +42,7 @@ def _value(value: Value, depth: int) -> object:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         text = value.string_value
-        return UNKNOWN if text in _UNKNOWN_VALUES else text
+        return UNKNOWN if text in UNKNOWN_VALUES else text
     if kind == "number_value":
         return value.number_value
     if kind == "bool_value":

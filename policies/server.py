@@ -14,12 +14,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
-from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
+from google.protobuf.message import Message
+from pulumi.runtime.proto import analyzer_pb2, plugin_pb2
 
 from policies.decoding import properties
 from policies.levels import Exemption, Level, Levels, LevelsError, parse
@@ -32,6 +33,7 @@ NAME: Final = "autoglm-platform"
 VERSION: Final = "0.0.1"
 _MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024
 """As in the SDK: a stack's resources arrive in one message."""
+_SERVICE: Final = "pulumirpc.Analyzer"
 _WORKERS: Final = 4
 _SEVERITIES: Final[Mapping[Severity, analyzer_pb2.PolicySeverity.ValueType]] = {
     "medium": analyzer_pb2.POLICY_SEVERITY_MEDIUM,
@@ -208,8 +210,12 @@ def _exempted(message: str, urn: str) -> Finding:
     return Finding(EXEMPTION, _EXEMPTION_TITLE, "medium", "advisory", message, urn)
 
 
-class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
-    """The protocol around a pack. An exception in here ends the engine's run: it fails closed."""
+class Analyzer:
+    """The protocol around a pack. An exception in here ends the engine's run: it fails closed.
+
+    Remediate is left out: nothing is ever changed silently, and the engine takes the answer that there is no
+    such method, which costs a third less than an empty one, for every resource.
+    """
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
@@ -230,12 +236,6 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         return _response(
             self._pack.judge_stack([_stack_resource(one) for one in request.resources]), stack=True
         )
-
-    def Remediate(
-        self, request: analyzer_pb2.AnalyzeRequest, context: grpc.ServicerContext
-    ) -> analyzer_pb2.RemediateResponse:
-        """Nothing is ever changed silently."""
-        return analyzer_pb2.RemediateResponse()
 
     def GetAnalyzerInfo(self, request: Empty, context: grpc.ServicerContext) -> analyzer_pb2.AnalyzerInfo:
         """The rules."""
@@ -267,6 +267,29 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         """Hear whether this is a preview."""
         self._pack.preview = request.dry_run
         return analyzer_pb2.AnalyzerStackConfigureResponse()
+
+    def methods(self) -> grpc.GenericRpcHandler:
+        """The methods by the names that the protocol has for them."""
+        methods: Mapping[str, tuple[Callable[..., Message], type[Message]]] = {
+            "Analyze": (self.Analyze, analyzer_pb2.AnalyzeRequest),
+            "AnalyzeStack": (self.AnalyzeStack, analyzer_pb2.AnalyzeStackRequest),
+            "GetAnalyzerInfo": (self.GetAnalyzerInfo, Empty),
+            "GetPluginInfo": (self.GetPluginInfo, Empty),
+            "Configure": (self.Configure, analyzer_pb2.ConfigureAnalyzerRequest),
+            "ConfigureStack": (self.ConfigureStack, analyzer_pb2.AnalyzerStackConfigureRequest),
+        }
+        handlers = {name: _handler(method, request) for name, (method, request) in methods.items()}
+        return grpc.method_handlers_generic_handler(_SERVICE, handlers)
+
+
+def _handler(method: Callable[..., Message], request: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_unary_rpc_method_handler(
+        method, request_deserializer=request.FromString, response_serializer=_serialized
+    )
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def _stack_resource(resource: analyzer_pb2.AnalyzerResource) -> StackResource:
@@ -309,7 +332,7 @@ def serve(pack: Pack) -> None:
             ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ],
     )
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(pack), server)
+    server.add_generic_rpc_handlers((Analyzer(pack).methods(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     # The engine reads the port from the first line.

@@ -135,6 +135,19 @@ def test_the_dev_program_passes_every_rule_without_advisories(program: Program) 
 
 @pytest.mark.engine
 @pytest.mark.slow
+def test_the_pack_as_a_program_judges_alike(program: Program) -> None:
+    program.env["PULUMI_OPTION_POLICY_PACK"] = "policies/analyzer"
+    done = program.run("preview", "--stack", "dev")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "autoglm-platform" in done.stdout
+    _latest(program)
+    done = program.run("preview", "--stack", "dev")
+    assert done.returncode != 0
+    assert re.search(r"\[mandatory\].* image-tag ", done.stdout), done.stdout
+
+
+@pytest.mark.engine
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["staging", "prod", "onprem"])
 def test_a_plan_without_credentials_passes_with_exemptions_alone(tmp_path: Path, stack: str) -> None:
     done = Program(tmp_path, stack).run("preview", "--stack", stack)
@@ -299,7 +312,9 @@ def _pack_processes(folder: Path) -> list[int]:
             arguments = entry.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"pulumi.policy" in arguments and any(one.startswith(bytes(folder)) for one in arguments):
+        # Started by a language host or, as a program, by the engine itself.
+        pack = b"pulumi.policy" in arguments or bytes(folder / "policies") in arguments
+        if pack and any(one.startswith(bytes(folder)) for one in arguments):
             found.append(int(entry.parent.name))
     return found
 
@@ -308,7 +323,9 @@ def _pack_processes(folder: Path) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are found in /proc")
 @pytest.mark.parametrize("seconds", [0.0, 1.5], ids=["at the start", "while it judges"])
-def test_f10_a_killed_pack_fails_closed(program: Program, seconds: float) -> None:
+@pytest.mark.parametrize("pack", ["policies", "policies/analyzer"])
+def test_f10_a_killed_pack_fails_closed(program: Program, pack: str, seconds: float) -> None:
+    program.env["PULUMI_OPTION_POLICY_PACK"] = str(program.folder / pack)
     running = program.start("up", "--stack", "dev", "--yes")
     deadline = time.monotonic() + 60
     while not (found := _pack_processes(program.folder)):

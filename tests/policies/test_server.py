@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import subprocess
+import sys
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,6 +13,7 @@ import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import analyzer_pb2
+from pulumi_policy import proxy
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from policies import decoding, server
@@ -20,6 +23,7 @@ from policies.rule import StackResource
 from policies.values import UNKNOWN
 from tests.policies.cloud_examples import CLOUD
 from tests.policies.examples import GOOD, Resource, edited
+from toolchain import paths
 
 TODAY = datetime.date(2026, 6, 1)
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -72,6 +76,41 @@ def _context() -> Any:
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def test_unknown_values_are_those_of_the_sdk() -> None:
+    assert {
+        value for name, value in vars(proxy).items() if name.startswith("UNKNOWN_")
+    } == decoding.UNKNOWN_VALUES
+
+
+def test_the_pack_runs_nothing_of_the_sdk_but_its_messages() -> None:
+    program = (
+        "import sys; from policies import protocol; protocol.without_sdk(); from policies import server; "
+        "print(sorted(one for one in sys.modules if one.startswith('pulumi')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=paths.ROOT, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(
+        [
+            "pulumi",
+            "pulumi.runtime",
+            "pulumi.runtime.proto",
+            "pulumi.runtime.proto.analyzer_pb2",
+            "pulumi.runtime.proto.plugin_pb2",
+        ]
+    )
+
+
+def test_every_method_of_the_protocol_is_served_but_remediate() -> None:
+    service = analyzer_pb2.DESCRIPTOR.services_by_name["Analyzer"]
+    served = {
+        method.name
+        for method in service.methods
+        if server.Analyzer(_pack())
+        .methods()
+        .service(Mock(spec=grpc.HandlerCallDetails, method=f"/{service.full_name}/{method.name}"))
+    }
+    assert set(service.methods_by_name) - served == {"Handshake", "Remediate", "Cancel"}
 
 
 def test_values_are_decoded_as_they_are_meant() -> None:
