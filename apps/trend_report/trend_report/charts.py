@@ -12,9 +12,9 @@ from trend_report.numbers import NO_DATA
 from trend_report.period import Week
 from trend_report.summary import Chart, Line
 
-WIDTH: Final = 640
-HEIGHT: Final = 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 10, 14, 26
+WIDTH: Final = 500
+HEIGHT: Final = 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 26
 _TICKS: Final = 4
 _INNER_WIDTH: Final = WIDTH - _LEFT - _RIGHT
 _INNER_HEIGHT: Final = HEIGHT - _TOP - _BOTTOM

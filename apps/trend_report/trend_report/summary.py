@@ -310,6 +310,14 @@ def _model_charts(now: ModelWeek, past: ModelWeek, objectives: Objectives) -> It
         f"{100 * objectives.first_token:g} % within {numbers.seconds(limit)}",
     )
     yield Chart(
+        "Requests per second",
+        (
+            _line("the week before", past.week.hours, past.answers, 1 / HOUR, faint=True),
+            _line("this week", hours, now.answers, 1 / HOUR),
+        ),
+        numbers.plain,
+    )
+    yield Chart(
         "Tokens generated per second",
         (
             _line("the week before", past.week.hours, past.generated, 1 / HOUR, faint=True),

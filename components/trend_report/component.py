@@ -1,0 +1,161 @@
+"""The TrendReport component."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import batch, core, meta, networking
+
+from components.common.labels import object_labels, selector_labels
+from components.common.network_policies import Flow, isolation, pods_in
+from components.common.outputs import known_after
+from components.common.pods import (
+    container_security_context,
+    pod_security_context,
+    requirements,
+    scratch_volume,
+)
+from components.common.quantities import MIB, format_bytes
+from components.trend_report.plan import NAME, RESOURCES, TrendReportPlan
+
+CONFIGURATION: Final = "/etc/trend-report"
+REPORTS: Final = "/var/lib/trend-report"
+_FILE: Final = "report.json"
+_DEADLINE_SECONDS: Final = 1_800
+"""A report takes seconds; the rest is patience with a Prometheus that starts."""
+_LATEST_START_SECONDS: Final = 12 * 3_600
+"""A cluster that was down on Monday morning makes the report in the afternoon."""
+KEPT_JOBS: Final = 2
+"""Whose logs can be read: the last that succeeded and the last that failed."""
+
+
+@dataclass(frozen=True)
+class TrendReportArgs:
+    """Inputs of a TrendReport."""
+
+    namespace: pulumi.Input[str]
+    """That of Prometheus and Alertmanager, whose NetworkPolicies let pods named trend-report in."""
+    service_account: pulumi.Input[str]
+    plan: TrendReportPlan
+    image: pulumi.Input[str]
+    protect: bool = False
+    """Whether the volume with the reports is kept from deletion."""
+
+
+class TrendReport(pulumi.ComponentResource):
+    """CronJob that makes the weekly report, its volume, configuration and NetworkPolicy.
+
+    It reaches Prometheus and Alertmanager and nothing else, and nothing reaches it.
+    """
+
+    claim: pulumi.Output[str]
+    """Name of the claim of the reports' volume."""
+
+    def __init__(self, name: str, args: TrendReportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("autoglm:trend_report:TrendReport", name, None, opts)
+        plan = args.plan
+        child = pulumi.ResourceOptions(parent=self)
+        labels = object_labels(NAME, NAME, component="monitoring")
+        metadata = meta.v1.ObjectMetaArgs(name=NAME, namespace=args.namespace, labels=labels)
+
+        isolated = networking.v1.NetworkPolicy(
+            name,
+            metadata=metadata,
+            spec=isolation(
+                selector_labels(NAME, NAME),
+                egress=[
+                    Flow((pods_in(server.namespace, server.labels),), (server.port,))
+                    for server in (plan.prometheus, plan.alertmanager)
+                    if server is not None
+                ],
+            ),
+            opts=child,
+        )
+        configuration = core.v1.ConfigMap(
+            name, metadata=metadata, data={_FILE: plan.configuration}, opts=child
+        )
+        storage = plan.settings.storage
+        claim = core.v1.PersistentVolumeClaim(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(
+                name=NAME,
+                namespace=args.namespace,
+                labels=labels,
+                # A class that binds on first use leaves it Pending until the first report is made.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                storage_class_name=storage.storage_class,
+                resources=core.v1.VolumeResourceRequirementsArgs(
+                    requests={"storage": format_bytes(storage.size)}
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
+        )
+        self.claim = known_after(NAME, claim)
+        batch.v1.CronJob(
+            name,
+            metadata=metadata,
+            spec=batch.v1.CronJobSpecArgs(
+                schedule=plan.settings.schedule,
+                time_zone=plan.settings.time_zone,
+                concurrency_policy="Forbid",
+                starting_deadline_seconds=_LATEST_START_SECONDS,
+                successful_jobs_history_limit=KEPT_JOBS // 2,
+                failed_jobs_history_limit=KEPT_JOBS // 2,
+                job_template=batch.v1.JobTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                    spec=batch.v1.JobSpecArgs(
+                        # Whatever failed, doing it again writes the same report.
+                        backoff_limit=3,
+                        active_deadline_seconds=_DEADLINE_SECONDS,
+                        template=core.v1.PodTemplateSpecArgs(
+                            metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=_pod(args, self.claim)
+                        ),
+                    ),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[isolated, configuration]),
+        )
+        self.register_outputs({"claim": self.claim})
+
+
+def _pod(args: TrendReportArgs, claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+    return core.v1.PodSpecArgs(
+        restart_policy="Never",
+        service_account_name=args.service_account,
+        automount_service_account_token=False,
+        enable_service_links=False,
+        security_context=pod_security_context(),
+        containers=[
+            core.v1.ContainerArgs(
+                name="report",
+                image=args.image,
+                image_pull_policy="IfNotPresent",
+                command=["python3", "-m", "trend_report"],
+                args=[f"--config={CONFIGURATION}/{_FILE}", f"--out={REPORTS}"],
+                resources=requirements(RESOURCES),
+                security_context=container_security_context(),
+                termination_message_policy="FallbackToLogsOnError",
+                volume_mounts=[
+                    core.v1.VolumeMountArgs(name="configuration", mount_path=CONFIGURATION, read_only=True),
+                    core.v1.VolumeMountArgs(name="reports", mount_path=REPORTS),
+                    core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+                ],
+            )
+        ],
+        volumes=[
+            core.v1.VolumeArgs(
+                name="configuration",
+                config_map=core.v1.ConfigMapVolumeSourceArgs(name=NAME, default_mode=0o444),
+            ),
+            core.v1.VolumeArgs(
+                name="reports",
+                persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
+            ),
+            scratch_volume("tmp", 16 * MIB),
+        ],
+    )
