@@ -309,10 +309,14 @@ class EtcdCluster(pulumi.ComponentResource):
         plan, settings = self._plan, self._plan.settings
         restore = settings.restore
         client_tls = core.v1.VolumeMountArgs(name="client-tls", mount_path=f"{TLS}/client", read_only=True)
+        # The init container speaks to members as one of them: before there is a leader, etcd answers nobody
+        # else.
+        peer_tls = core.v1.VolumeMountArgs(name="peer-tls", mount_path=f"{TLS}/peer", read_only=True)
         data = core.v1.VolumeMountArgs(name="data", mount_path=DATA)
         bootstrap_mounts = [
             data,
             client_tls,
+            peer_tls,
             core.v1.VolumeMountArgs(name="configuration", mount_path=TEMPLATE_MOUNT, read_only=True),
             core.v1.VolumeMountArgs(name="run", mount_path=RUN),
             core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
@@ -395,7 +399,7 @@ class EtcdCluster(pulumi.ComponentResource):
                         core.v1.VolumeMountArgs(
                             name="server-tls", mount_path=f"{TLS}/server", read_only=True
                         ),
-                        core.v1.VolumeMountArgs(name="peer-tls", mount_path=f"{TLS}/peer", read_only=True),
+                        peer_tls,
                         core.v1.VolumeMountArgs(name="run", mount_path=RUN, read_only=True),
                     ],
                 )

@@ -1,79 +1,26 @@
 """How a member starts: with its data, from a snapshot, as one of the first, or as one that was added later.
 
-etcd ignores what its configuration says of the beginning once it has data. Without data, `new` would found a
-second cluster where the first one is merely out of sight, so it is written only when nobody there can know a
-cluster.
+Runs before etcd, in the same pod. `decision` says what is safe; here is who is asked, and what is written.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from etcd_tools.cluster import Member, members_of
-from etcd_tools.errors import ApiError, Refused, Unreachable
-from etcd_tools.gateway import Credentials, Gateway
-from etcd_tools.snapshots import Restoration, restore
-
-
-class Start(Enum):
-    """What a member does next."""
-
-    DATA = "data"
-    """Go on with the data that is there."""
-    NEW = "new"
-    """Found the cluster together with the others, from the snapshot if there is one."""
-    JOIN = "existing"
-    """Join as the learner that was added at this place."""
-    WAIT = "wait"
-    """Not yet: ask again."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """What is known of another member."""
-
-    members: tuple[Member, ...] | None = None
-    """The members as it knows them, if it answers."""
-    absent: bool = False
-    """Nobody listens there: as before the first start. Otherwise, if it does not answer, nothing is known."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    start: Start
-    reason: str
-    members: tuple[Member, ...] = ()
-    """Of the cluster to join."""
-
-
-def decide(has_data: bool, peer_url: str, peers: Sequence[Peer]) -> Decision:
-    """How to start a member, given what the others say."""
-    if has_data:
-        return Decision(Start.DATA, "has data")
-    known = [peer.members for peer in peers if peer.members is not None]
-    if not known:
-        if all(peer.absent for peer in peers):
-            return Decision(Start.NEW, "no data, and nobody is there yet")
-        return Decision(Start.WAIT, "no data here, and some members do not answer: they may know a cluster")
-    # Whoever was removed may not know yet; the newest list is that of most members, ties by size.
-    members = max(known, key=lambda one: (sum(other == one for other in known), len(one)))
-    own = next((member for member in members if peer_url in member.peer_urls), None)
-    if own is None:
-        return Decision(Start.WAIT, f"the cluster has no member at {peer_url}; run `etcd_tools replace`")
-    if own.learner and not own.started:
-        return Decision(Start.JOIN, "added as a learner", members)
-    if own.started:
-        return Decision(
-            Start.WAIT,
-            f"the cluster knows this member and its data is gone; run `etcd_tools replace {own.label}`",
-        )
-    return Decision(Start.NEW, "one of the first members, the others have started already")
+from etcd_tools import announcement
+from etcd_tools.cluster import members_of
+from etcd_tools.decision import Decision, Peer, Start, decide
+from etcd_tools.errors import Refused
+from etcd_tools.gateway import Credentials, Gateway, Json, request
+from etcd_tools.snapshots import Restoration, restore, verify
 
 
 def document(template: Mapping[str, Any], name: str, decision: Decision) -> dict[str, Any]:
@@ -103,16 +50,58 @@ def peers_of(template: Mapping[str, Any]) -> dict[str, str]:
     return dict(item.split("=", 1) for item in str(template["initial-cluster"]).split(","))
 
 
-def ask(endpoint: str, credentials: Credentials, timeout: float = 3.0) -> Peer:
-    """What the member at an endpoint knows."""
+@dataclass(frozen=True)
+class Other:
+    """Another member, and how it is asked."""
+
+    name: str
+    peer_url: str
+    client_url: str
+    client: Credentials
+    peer: Credentials
+
+
+def ask(other: Other, timeout: float = 3.0) -> Peer:
+    """What another member knows.
+
+    A member without a leader does not answer its clients, though it listens: connections are taken by the
+    kernel and nobody speaks. The members' own port it serves all the same.
+    """
     try:
-        # Not linearizable: a member without quorum knows its cluster all the same.
-        answer = Gateway(endpoint, credentials, timeout).call("cluster/member/list", {"linearizable": False})
-    except Unreachable as error:
-        return Peer(absent=error.refused)
-    except ApiError:
-        return Peer()
-    return Peer(members_of(answer))
+        answer = Gateway(other.client_url, other.client, timeout).call(
+            "cluster/member/list", {"linearizable": True}
+        )
+        return Peer(other.name, other.peer_url, members_of(answer), confirmed=True)
+    except Refused as error:
+        silence = str(error)
+    try:
+        said = request(other.peer_url + announcement.PATH, other.peer, timeout)
+        if said.status == HTTPStatus.OK:
+            return _empty(other, json.loads(said.text), said.address)
+        listed = request(other.peer_url + "/members", other.peer, timeout)
+        if listed.status == HTTPStatus.OK:
+            members = members_of({"members": json.loads(listed.text)}, identifier="id")
+            return Peer(other.name, other.peer_url, members, address=listed.address)
+        silence = f"status {listed.status} of /members"
+    except Refused as error:
+        silence = f"{silence}; {error}"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        silence = f"not etcd: {error!r}"
+    return Peer(other.name, other.peer_url, silence=silence)
+
+
+def _empty(other: Other, said: Json, address: str) -> Peer:
+    if said["name"] != other.name:
+        silence = f"its name leads to {said['name']}"
+        return Peer(other.name, other.peer_url, silence=silence)
+    return Peer(other.name, other.peer_url, empty=True, snapshot=said["snapshot"], address=address)
+
+
+def ask_all(others: Iterable[Other]) -> list[Peer]:
+    """All at once, so that those that are silent do not add up."""
+    asked = list(others)
+    with ThreadPoolExecutor(max(len(asked), 1)) as pool:
+        return list(pool.map(ask, asked))
 
 
 @dataclass(frozen=True)
@@ -126,8 +115,6 @@ class Bootstrap:
     sha256: str | None = None
     wait_seconds: float = 3600.0
     """How long to wait for others before the container starts over."""
-    quiet_rounds: int = 3
-    """How often nobody may be there before a cluster is founded."""
 
 
 def run(
@@ -137,7 +124,8 @@ def run(
     *,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-    asking: Callable[[str, Credentials], Peer] = ask,
+    asking: Callable[[Iterable[Other]], list[Peer]] = ask_all,
+    announcing: Callable[..., AbstractContextManager[None]] = announcement.announced,
     etcdutl: str = "etcdutl",
 ) -> Start:
     """Prepare the data directory if need be, and write the member's configuration.
@@ -148,27 +136,23 @@ def run(
     peers = peers_of(template)
     if wanted.name not in peers:
         raise Refused(wanted.name, f"is none of the members {', '.join(sorted(peers))}")
-    client_port = str(template["listen-client-urls"]).rpartition(":")[2]
-    others = [f"{url.rpartition(':')[0]}:{client_port}" for name, url in peers.items() if name != wanted.name]
     data = Path(template["data-dir"])
-    deadline, quiet, told = clock() + wanted.wait_seconds, 0, ""
-    while True:
-        has_data = (data / "member").exists()
-        decision = decide(
-            has_data, peers[wanted.name], [] if has_data else [asking(o, credentials) for o in others]
-        )
-        founding = decision.start is Start.NEW and not decision.members
-        quiet = quiet + 1 if founding else 0
-        # A name may not be known yet, and a network policy may not have let this pod in yet: once is not
-        # enough.
-        if decision.start is not Start.WAIT and (not founding or quiet >= wanted.quiet_rounds):
-            break
-        if decision.reason != told:
-            report(f"{wanted.name}: {decision.reason}")
-            told = decision.reason
-        if clock() >= deadline:
-            raise Refused(wanted.name, f"{decision.reason}; waited {wanted.wait_seconds:g} s")
-        sleep(1.0)
+    if (data / "member").exists():
+        decision = decide(True, peers[wanted.name], ())
+    else:
+        security = template["peer-transport-security"]
+        peer = Credentials(Path(security["cert-file"]).parent)
+        said = announcement.announcement(wanted.name, wanted.sha256)
+        with announcing(template["listen-peer-urls"], said, peer, security["allowed-cn"]):
+            decision = _decided(
+                wanted,
+                peers[wanted.name],
+                _others(template, wanted.name, credentials, peer),
+                report,
+                sleep,
+                clock,
+                asking,
+            )
     if decision.start is Start.NEW and wanted.snapshot is not None and wanted.sha256 is not None:
         restored = restore(
             Restoration(
@@ -188,3 +172,43 @@ def run(
     )
     report(f"{wanted.name}: {decision.reason}; starts with {decision.start.value}")
     return decision.start
+
+
+def _others(template: Mapping[str, Any], name: str, client: Credentials, peer: Credentials) -> list[Other]:
+    port = str(template["listen-client-urls"]).rpartition(":")[2]
+    return [
+        Other(other, url, f"{url.rpartition(':')[0]}:{port}", client, peer)
+        for other, url in peers_of(template).items()
+        if other != name
+    ]
+
+
+def _decided(
+    wanted: Bootstrap,
+    peer_url: str,
+    others: list[Other],
+    report: Callable[[str], None],
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+    asking: Callable[[Iterable[Other]], list[Peer]],
+) -> Decision:
+    """What to do, once it is anything but to wait.
+
+    :raises Refused: it is not within the time, or the snapshot is not what was taken.
+    """
+    deadline, told, verified = clock() + wanted.wait_seconds, "", False
+    while True:
+        known = asking(others)
+        decision = decide(False, peer_url, known, wanted.sha256)
+        # A member that joins takes its data from the others; there may be no snapshot any more.
+        if not verified and wanted.snapshot is not None and all(peer.members is None for peer in known):
+            verify(wanted.snapshot, wanted.sha256)
+            verified = True
+        if decision.start is not Start.WAIT:
+            return decision
+        if decision.reason != told:
+            report(f"{wanted.name}: {decision.reason}")
+            told = decision.reason
+        if clock() >= deadline:
+            raise Refused(wanted.name, f"{decision.reason}; waited {wanted.wait_seconds:g} s")
+        sleep(1.0)

@@ -198,11 +198,14 @@ class Cluster:
             self.sleep(interval)
 
 
-def members_of(answer: Json) -> tuple[Member, ...]:
-    """Members of an answer to cluster/member/list."""
+def members_of(answer: Json, identifier: str = "ID") -> tuple[Member, ...]:
+    """Members of an answer to cluster/member/list.
+
+    :param identifier: how the answer calls a member's number.
+    """
     return tuple(
         Member(
-            id=int(item["ID"]),
+            id=int(item[identifier]),
             name=item.get("name", ""),
             peer_urls=tuple(item.get("peerURLs", ())),
             client_urls=tuple(item.get("clientURLs", ())),

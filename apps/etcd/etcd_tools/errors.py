@@ -13,11 +13,6 @@ class Refused(Exception):
 class Unreachable(Refused):
     """No answer: the endpoint cannot be connected to, or did not answer in time."""
 
-    def __init__(self, subject: str, reason: str, *, refused: bool = False) -> None:
-        super().__init__(subject, reason)
-        self.refused = refused
-        """Nobody listens there, or the name does not exist: as opposed to silence."""
-
 
 class ApiError(Refused):
     """etcd answered with an error."""

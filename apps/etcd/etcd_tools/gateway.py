@@ -46,7 +46,16 @@ class Credentials:
 
     def context(self) -> ssl.SSLContext:
         """For one connection; raises OSError where a file cannot be used."""
-        context = ssl.create_default_context(cafile=str(self.authority))
+        return self._context(ssl.Purpose.SERVER_AUTH)
+
+    def server_context(self) -> ssl.SSLContext:
+        """For one connection of somebody who has to show a certificate of the same authority."""
+        context = self._context(ssl.Purpose.CLIENT_AUTH)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
+        context = ssl.create_default_context(purpose, cafile=str(self.authority))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(self.certificate, self.key)
         return context
@@ -68,32 +77,49 @@ class Gateway:
         :raises Unreachable: no connection, or no answer in time; whether a write took place is then unknown.
         :raises ApiError: etcd's own error.
         """
-        address = urlsplit(self.endpoint)
         seconds = self.timeout if timeout is None else timeout
-        try:
-            connection = http.client.HTTPSConnection(
-                address.hostname or "",
-                address.port or 2379,
-                timeout=seconds,
-                context=self.credentials.context(),
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise Unreachable(
-                str(self.credentials.directory), f"certificate cannot be used: {error}"
-            ) from error
-        try:
-            connection.request("POST", f"/v3/{method}", json.dumps(body or {}))
-            response = connection.getresponse()
-            text = response.read()
-        except (ConnectionRefusedError, socket.gaierror) as error:
-            raise Unreachable(self.endpoint, f"nobody listens there ({error})", refused=True) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(
-                self.endpoint, f"no answer to {method} within {seconds:g} s ({error})"
-            ) from error
-        finally:
-            connection.close()
-        return _answer(self.endpoint, response.status, text)
+        response = request(
+            f"{self.endpoint}/v3/{method}", self.credentials, seconds, json.dumps(body or {}).encode()
+        )
+        return _answer(self.endpoint, response.status, response.text)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a server has said."""
+
+    status: int
+    text: bytes
+    address: str
+    """Of the server, as opposed to its name."""
+
+
+def request(url: str, credentials: Credentials, timeout: float, body: bytes | None = None) -> Response:
+    """The answer to POST, or to GET without a body.
+
+    :raises Unreachable: no connection, or no answer in time.
+    """
+    parts = urlsplit(url)
+    try:
+        context = credentials.context()
+    except (OSError, ssl.SSLError) as error:
+        raise Unreachable(str(credentials.directory), f"certificate cannot be used: {error}") from error
+    server = f"{parts.scheme}://{parts.netloc}"
+    connection = http.client.HTTPSConnection(
+        parts.hostname or "", parts.port or 2379, timeout=timeout, context=context
+    )
+    try:
+        connection.connect()
+        address = str(connection.sock.getpeername()[0])
+        connection.request("GET" if body is None else "POST", parts.path, body)
+        response = connection.getresponse()
+        return Response(response.status, response.read(), address)
+    except (ConnectionRefusedError, socket.gaierror) as error:
+        raise Unreachable(server, f"nobody listens there ({error})") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(server, f"no answer to {parts.path} within {timeout:g} s ({error})") from error
+    finally:
+        connection.close()
 
 
 def _answer(endpoint: str, status: int, text: bytes) -> Json:

@@ -60,7 +60,7 @@ class FakeEtcd:
         try:
             member = self.member(endpoint)
         except StopIteration:
-            raise Unreachable(endpoint, "nobody listens there", refused=True) from None
+            raise Unreachable(endpoint, "nobody listens there") from None
         if not member.answers:
             raise Unreachable(endpoint, "no answer")
         if self.fail.get(method):

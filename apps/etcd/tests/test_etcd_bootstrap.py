@@ -1,62 +1,20 @@
-"""A member founds a cluster only where nobody can know one."""
+"""What a member does before etcd: ask, wait, restore, write its configuration."""
 
+import contextlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from test_etcd_decision import FULL, JOINING, OWN, REMOVED, empty, member, quorum, silent
 
 from etcd_tools import bootstrap
-from etcd_tools.bootstrap import Bootstrap, Decision, Peer, Start, decide, document
+from etcd_tools.bootstrap import Bootstrap, Other, document
 from etcd_tools.cluster import Member
+from etcd_tools.decision import Decision, Peer, Start
 from etcd_tools.errors import Refused
 from etcd_tools.gateway import Credentials
-
-OWN = "https://etcd-2.p:2380"
-
-
-def member(index: int, *, started: bool = True, learner: bool = False) -> Member:
-    urls = (f"https://etcd-{index}.p:2379",) if started else ()
-    return Member(index + 1, f"etcd-{index}", (f"https://etcd-{index}.p:2380",), urls, learner)
-
-
-FULL = (member(0), member(1), member(2))
-FOUNDING = (member(0), member(1), member(2, started=False))
-REMOVED = (member(0), member(1))
-JOINING = (member(0), member(1), member(2, started=False, learner=True))
-ABSENT, SILENT = Peer(absent=True), Peer()
-
-
-@pytest.mark.parametrize(
-    ("has_data", "peers", "start"),
-    [
-        (True, [], Start.DATA),
-        (True, [SILENT, SILENT], Start.DATA),
-        (False, [ABSENT, ABSENT], Start.NEW),
-        (False, [ABSENT, SILENT], Start.WAIT),
-        (False, [SILENT, SILENT], Start.WAIT),
-        (False, [Peer(FOUNDING), ABSENT], Start.NEW),
-        (False, [Peer(FULL), Peer(FULL)], Start.WAIT),
-        (False, [Peer(REMOVED), Peer(REMOVED)], Start.WAIT),
-        (False, [Peer(JOINING), Peer(JOINING)], Start.JOIN),
-        (False, [Peer(JOINING), SILENT], Start.JOIN),
-    ],
-)
-def test_how_a_member_starts(has_data: bool, peers: list[Peer], start: Start) -> None:
-    assert decide(has_data, OWN, peers).start is start
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from([ABSENT, SILENT, Peer(FULL), Peer(REMOVED), Peer(JOINING)]), min_size=1))
-def test_a_second_cluster_is_never_founded_beside_one_that_may_exist(peers: list[Peer]) -> None:
-    if decide(False, OWN, peers).start is Start.NEW:
-        assert all(peer.absent for peer in peers)
-
-
-def test_who_waits_is_told_what_to_do() -> None:
-    assert "etcd_tools replace etcd-2" in decide(False, OWN, [Peer(FULL)]).reason
-    assert "etcd_tools replace" in decide(False, OWN, [Peer(REMOVED)]).reason
 
 
 @pytest.fixture
@@ -65,6 +23,8 @@ def template(tmp_path: Path) -> Path:
     content = {
         "data-dir": str(tmp_path / "data"),
         "listen-client-urls": "https://0.0.0.0:2379",
+        "listen-peer-urls": "https://0.0.0.0:2380",
+        "peer-transport-security": {"cert-file": "/tls/peer/tls.crt", "allowed-cn": ["etcd-peer"]},
         "initial-cluster": ",".join(f"etcd-{i}=https://etcd-{i}.p:2380" for i in range(3)),
         "initial-cluster-token": "t",
     }
@@ -87,57 +47,101 @@ def test_document_of_a_learner_names_the_members_that_are_there(template: Path) 
     assert written["initial-cluster"] == f"etcd-0=https://etcd-0.p:2380,etcd-2={OWN}"
 
 
-class Peers:
+class Others:
     """What the others answer, round by round; the last round stays."""
 
     def __init__(self, *rounds: list[Peer]) -> None:
-        self.rounds, self.asked = list(rounds), 0
+        self.rounds, self.asked, self.announced = list(rounds), 0, [False]
+        self.said: list[tuple[Any, ...]] = []
 
-    def __call__(self, endpoint: str, credentials: Credentials) -> Peer:
-        number, index = divmod(self.asked, 2)
+    def ask(self, others: Iterable[Other]) -> list[Peer]:
+        assert self.announced[-1], "asks without having said that it is there"
+        assert [other.client_url for other in others] == ["https://etcd-0.p:2379", "https://etcd-1.p:2379"]
         self.asked += 1
-        return self.rounds[min(number, len(self.rounds) - 1)][index]
+        return self.rounds[min(self.asked, len(self.rounds)) - 1]
+
+    @contextlib.contextmanager
+    def announce(self, *said: Any) -> Iterator[None]:
+        self.said.append(said)
+        self.announced.append(True)
+        yield
+        self.announced.append(False)
 
 
-def start(template: Path, peers: Peers, name: str = "etcd-2", wait: float = 100) -> tuple[Start, list[str]]:
+def start(
+    template: Path,
+    others: Others,
+    name: str = "etcd-2",
+    wait: float = 100,
+    snapshot: Path | None = None,
+    sha256: str | None = None,
+) -> tuple[Start, list[str]]:
     told: list[str] = []
     now = [0.0]
-    wanted = Bootstrap(template, template.with_name("etcd.json"), name, wait_seconds=wait)
+    wanted = Bootstrap(template, template.with_name("etcd.json"), name, snapshot, sha256, wait)
     result = bootstrap.run(
         wanted,
         Credentials(template.parent),
         told.append,
         sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
         clock=lambda: now[0],
-        asking=peers,
+        asking=others.ask,
+        announcing=others.announce,
     )
     return result, told
 
 
-def test_nobody_there_has_to_be_seen_several_times(template: Path) -> None:
-    peers = Peers([ABSENT, ABSENT], [ABSENT, SILENT], [ABSENT, ABSENT])
-    assert start(template, peers)[0] is Start.NEW
-    assert peers.asked == 2 * 5
+def test_a_cluster_is_founded_when_all_have_said_that_they_have_nothing(template: Path) -> None:
+    others = Others([silent(0), silent(1)], [empty(0), silent(1)], [empty(0), empty(1)])
+    assert start(template, others)[0] is Start.NEW
+    assert others.asked == 3
     assert json.loads(template.with_name("etcd.json").read_text())["initial-cluster-state"] == "new"
 
 
+def test_the_others_are_told_until_it_is_decided(template: Path) -> None:
+    others = Others([empty(0), empty(1)])
+    start(template, others)
+    said = {"name": "etcd-2", "state": "empty", "snapshot": None}
+    assert others.said == [("https://0.0.0.0:2380", said, Credentials(Path("/tls/peer")), ["etcd-peer"])]
+    assert not others.announced[-1], "etcd needs the port"
+
+
 def test_a_member_without_its_data_waits_until_it_is_replaced(template: Path) -> None:
-    result, told = start(template, Peers([Peer(FULL)] * 2, [Peer(REMOVED)] * 2, [Peer(JOINING)] * 2))
+    rounds = [[quorum(0, members), quorum(1, members)] for members in (FULL, REMOVED, JOINING)]
+    result, told = start(template, Others(*rounds))
     assert result is Start.JOIN
     assert len(told) == 3
 
 
 def test_waiting_ends_with_the_reason(template: Path) -> None:
-    with pytest.raises(Refused, match=r"some members do not answer.*; waited 100 s"):
-        start(template, Peers([SILENT, ABSENT]))
+    with pytest.raises(Refused, match=r"others may know a cluster: etcd-0: certificate.*; waited 100 s"):
+        start(template, Others([silent(0), empty(1)]))
     assert not template.with_name("etcd.json").exists()
 
 
 def test_a_name_that_is_no_member_is_refused(template: Path) -> None:
     with pytest.raises(Refused, match="etcd-7: is none of the members"):
-        start(template, Peers([ABSENT, ABSENT]), name="etcd-7")
+        start(template, Others([]), name="etcd-7")
 
 
-def test_data_is_never_touched(template: Path, tmp_path: Path) -> None:
+def test_data_is_never_touched_and_nobody_is_asked(template: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "member").mkdir(parents=True)
-    assert start(template, Peers([Peer(FULL), Peer(FULL)]))[0] is Start.DATA
+    others = Others([])
+    assert start(template, others)[0] is Start.DATA
+    assert others.asked == 0
+    assert others.said == []
+
+
+def test_a_bad_snapshot_is_refused_before_anybody_is_waited_for(template: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "a.db"
+    snapshot.write_bytes(b"x" * 544)
+    others = Others([silent(0), silent(1)])
+    with pytest.raises(Refused, match="embedded SHA-256"):
+        start(template, others, snapshot=snapshot, sha256="0" * 64)
+    assert others.asked == 1
+
+
+def test_a_member_that_is_replaced_needs_no_snapshot(template: Path, tmp_path: Path) -> None:
+    others = Others([quorum(0, JOINING), silent(1)])
+    result, _ = start(template, others, snapshot=tmp_path / "gone.db", sha256="0" * 64)
+    assert result is Start.JOIN

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from components.etcd.plan import EtcdPlan, plan_etcd
 from components.etcd.settings import EtcdSettings
 from etcd_tools import bootstrap
 from etcd_tools.cluster import Cluster, Health
+from etcd_tools.decision import Start
 from etcd_tools.errors import Refused
 from etcd_tools.gateway import Credentials, Gateway, decoded, encoded, prefix_end
 from tests.chaos.etcd import switch
@@ -107,20 +109,24 @@ class EtcdMember:
     def database(self) -> Path:
         return self.data / "member" / "snap" / "db"
 
-    def prepare(self, snapshot: Path | None = None, sha256: str | None = None) -> bootstrap.Start:
-        """What the init container does."""
+    def write_template(self) -> Path:
+        """What the pod's annotation holds, with this host's directories."""
         template = self.root / "template.json"
         text = json.dumps(self._cluster.plan.configuration).replace(DATA, str(self.data.parent))
         template.write_text(text.replace(TLS, str(self.tls)))
+        return template
+
+    def prepare(self, snapshot: Path | None = None, sha256: str | None = None) -> Start:
+        """What the init container does."""
         wanted = bootstrap.Bootstrap(
-            template, self.root / "etcd.json", self.name, snapshot, sha256, wait_seconds=30, quiet_rounds=1
+            self.write_template(), self.root / "etcd.json", self.name, snapshot, sha256, wait_seconds=60
         )
         start = self.host.run(
             bootstrap.run,
             wanted,
             Credentials(self.tls / "client"),
             lambda text: None,
-            sleep=lambda _: time.sleep(0.1),
+            sleep=lambda _: time.sleep(0.2),
             etcdutl=str(self._cluster.binaries.etcdutl),
         )
         self._cluster.configured(self)
@@ -207,11 +213,15 @@ class EtcdUnderTest:
 
     def start(self) -> None:
         """All members, from nothing."""
-        for member in self.members:
-            member.prepare()
+        self.prepare_all()
         for member in self.members:
             member.start()
         self.wait_healthy()
+
+    def prepare_all(self, snapshot: Path | None = None, sha256: str | None = None) -> list[Start]:
+        """All init containers at once: without data, each waits for the others."""
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            return list(pool.map(lambda member: member.prepare(snapshot, sha256), self.members))
 
     def close(self) -> None:
         for member in self.members:

@@ -14,8 +14,8 @@ import pytest
 
 from components.common.quantities import MIB
 from etcd_tools import maintenance, snapshots
-from etcd_tools.bootstrap import Start
 from etcd_tools.cluster import Member
+from etcd_tools.decision import Start
 from etcd_tools.errors import ApiError, Refused
 from tests.chaos.etcd.clusters import EtcdMember, EtcdUnderTest
 from tests.chaos.etcd.conftest import Factory
@@ -204,8 +204,7 @@ def test_f30_after_a_total_loss_everything_up_to_the_snapshot_is_back(
         member.kill()
         member.wipe()
 
-    for member in cluster.members:
-        assert member.prepare(taken.path, taken.sha256) is Start.NEW
+    assert cluster.prepare_all(taken.path, taken.sha256) == [Start.NEW] * 3
     for member in cluster.members:
         member.start()
     cluster.wait_healthy()
@@ -258,4 +257,4 @@ def test_f30_a_tampered_snapshot_is_refused(fresh_cluster: Factory, tmp_path: Pa
     assert not member.data.exists(), "a refused snapshot left something that a member would start from"
 
     taken.path.write_bytes(genuine)
-    assert member.prepare(taken.path, taken.sha256) is Start.NEW
+    assert cluster.prepare_all(taken.path, taken.sha256) == [Start.NEW] * 3

@@ -146,6 +146,36 @@ def test_members_read_the_planned_configuration(graph: list[Registration]) -> No
     assert configuration["data-dir"].rpartition("/")[0] in mounted
 
 
+def test_the_init_container_has_what_it_asks_with_and_nothing_else() -> None:
+    spec = members(build({}))["template"]["spec"]
+    (bootstrap,) = spec["initContainers"]
+    mounts = {mount["mountPath"]: mount.get("readOnly", False) for mount in bootstrap["volumeMounts"]}
+    assert mounts == {
+        "/var/lib/etcd": False,
+        "/etc/etcd/tls/client": True,
+        # To answer other members, and to be answered by them before there is a leader.
+        "/etc/etcd/tls/peer": True,
+        "/etc/etcd/configuration": True,
+        "/run/etcd": False,
+        "/tmp": False,
+    }
+    secrets = {v["name"]: v["secret"]["secretName"] for v in spec["volumes"] if v.get("secret")}
+    assert secrets["peer-tls"] == "etcd-peer"
+    assert secrets["client-tls"] == "etcd-client-maintenance"
+    assert spec["automountServiceAccountToken"] is False
+
+
+def test_members_ask_each_other_on_both_ports() -> None:
+    policy = of_kind(build({}), "NetworkPolicy")["etcd"].inputs["spec"]
+    own = {"podSelector": {"matchLabels": policy["podSelector"]["matchLabels"]}}
+    assert policy["egress"] == [{"to": [own], "ports": [tcp(2380), tcp(2379)]}]
+    assert {"from": [own], "ports": [tcp(2380), tcp(2379)]} in policy["ingress"]
+
+
+def tcp(port: int) -> dict[str, object]:
+    return {"port": port, "protocol": "TCP"}
+
+
 def test_who_reaches_the_members() -> None:
     policies = of_kind(build(VARIANTS["five"]), "NetworkPolicy")
     ingress = whole(policies["etcd"].inputs["spec"]["ingress"])
