@@ -35,7 +35,8 @@ def operator_needs(settings: Settings) -> Iterator[Need]:
         yield Need(
             "certManager", "etcd.certificates.kind", "'cert-manager'", namespace=settings.tenant.namespace
         )
-    for key, operator in (("monitoring", "prometheusOperator"), ("logging", "eck")):
+    users: tuple[tuple[str, OperatorKey], ...] = (("monitoring", "prometheusOperator"), ("logging", "eck"))
+    for key, operator in users:
         section = getattr(settings, key, None)
         if section is not None:
             yield Need(operator, key, "present", namespace=section.namespace)

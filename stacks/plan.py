@@ -11,6 +11,7 @@ from components.common.problems import below
 from components.etcd.plan import EtcdPlan, plan_etcd
 from components.load_balancer.plan import EntryPlan
 from components.object_storage.plan import BucketsPlan
+from components.operators.plan import OperatorsPlan
 from stacks.cloud_services import (
     image_problems,
     plan_cloud_buckets,
@@ -21,6 +22,7 @@ from stacks.clusters import ClusterPlan, plan_cluster
 from stacks.images import resolve_images
 from stacks.load import load_settings
 from stacks.model_plan import ModelPlan, ModelPlanner
+from stacks.operators import plan_stack_operators
 from stacks.placement import open_pools
 from stacks.problems import Problem, SettingsError
 from stacks.quota import quota_problems
@@ -41,6 +43,7 @@ class PlatformPlan:
     entry: EntryPlan | None = None
     buckets: BucketsPlan | None = None
     etcd: EtcdPlan | None = None
+    operators: OperatorsPlan | None = None
 
     @property
     def protect(self) -> bool:
@@ -74,6 +77,8 @@ def plan_platform(
         raise SettingsError(file, [*below("cluster", problems), *_duplicates(settings)])
     etcd, problems = _plan_etcd(settings, cluster, images, protect=protect)
     problems += [*_duplicates(settings), *quota_problems(settings, cluster, etcd)]
+    operators, found = plan_stack_operators(settings, cluster, images)
+    problems.extend(found)
     entry, found = plan_cloud_entry(settings, cluster)
     problems.extend(below("entry", found))
     buckets, found = plan_cloud_buckets(settings, stack, protect=protect)
@@ -98,6 +103,7 @@ def plan_platform(
         entry=entry,
         buckets=buckets,
         etcd=etcd,
+        operators=operators,
     )
 
 

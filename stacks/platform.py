@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from stacks.config import raw_settings
 from stacks.examples import example_values
 from stacks.images import VERIFIER
 from stacks.model_plan import ModelPlan
+from stacks.operators import build_stack_operators
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import Problem, SettingsError
 from stacks.settings.images import RegistryImages
@@ -127,20 +128,33 @@ def build_platform(plan: PlatformPlan, target: Target) -> Platform:
         "dashboards": {},
         **target.outputs,
     }
+    operators = (
+        build_stack_operators(plan.operators, target, pod_security_version=plan.pod_security_version)
+        if plan.operators
+        else None
+    )
     if plan.etcd is not None:
-        _build_registry(plan, plan.etcd, tenant, target)
+        issuers = operators.of("certManager") if operators else []
+        _build_registry(plan, plan.etcd, tenant, target, after=issuers)
     if plan.entry is not None:
         entry = LoadBalancer("entry", _entry_args(plan, plan.entry, tenant), opts)
         outputs |= {"endpoint": entry.endpoint, "loadBalancer": entry.address}
     return Platform(outputs)
 
 
-def _build_registry(plan: PlatformPlan, etcd: EtcdPlan, tenant: TenantNamespace, target: Target) -> None:
+def _build_registry(
+    plan: PlatformPlan,
+    etcd: EtcdPlan,
+    tenant: TenantNamespace,
+    target: Target,
+    *,
+    after: Sequence[pulumi.Resource],
+) -> None:
     """etcd, and in it the record of which server serves what."""
     cluster = EtcdCluster(
         "etcd",
         EtcdClusterArgs(namespace=tenant.name, service_account=tenant.service_account, plan=etcd),
-        target.options,
+        target.options_after(*after),
     )
     servers = tuple(
         ModelServers(item.model.name, PORT, "https" if item.tls_secret else "http") for item in plan.models

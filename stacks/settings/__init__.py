@@ -14,6 +14,7 @@ from components.common.schema import FrozenModel
 from components.etcd.settings import EtcdSettings
 from components.load_balancer.settings import Entry
 from components.object_storage.settings import Buckets
+from components.operators.settings import Operators
 from stacks.settings.cluster import Cluster
 from stacks.settings.images import LocalImages, RegistryImages
 from stacks.settings.model import Model
@@ -37,5 +38,7 @@ class Settings(FrozenModel):
     """Buckets for published models and for the audit trail. On EKS and GKE."""
     etcd: EtcdSettings | None = None
     """The platform's own etcd, which the registry of model servers is kept in; without it, there is none."""
+    operators: Operators | None = None
+    """Operators that other sections need: installed from their charts, or there already."""
     data_protection: Literal["none", "protected"] = "protected"
     """`protected` refuses to delete what holds data, and keeps it if forced; `none` is for trying out."""
