@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -104,7 +104,13 @@ def parse(content: bytes) -> Seal:
         raise Unreadable(f"version {values['version']}, which this program does not know")
     if not re.fullmatch(r"[0-9a-f]{64}", values["digest"]):
         raise Unreadable("digest is no SHA-256")
-    return Seal(**values)
+    found = Seal(**values)
+    if (
+        content != canonical(values) + b"\n"
+        or found.signature != base64.b64encode(found.raw_signature()).decode()
+    ):
+        raise Unreadable("not in canonical form")
+    return found
 
 
 def read(store: Store, day: date) -> Seal | None:
@@ -122,6 +128,11 @@ def lines_of(content: bytes) -> list[bytes]:
     """Lines with their ends; what follows the last end is a line of its own."""
     parts = content.split(b"\n")
     return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def leaves_file(leaves: Sequence[bytes]) -> bytes:
+    """Content of the file with the digests of a day's lines."""
+    return b"".join(leaf.hex().encode() + b"\n" for leaf in leaves)
 
 
 def last_day(now: datetime) -> date:
@@ -192,7 +203,7 @@ def _seal_day(store: Store, key: Ed25519PrivateKey, trail: str, day: date, previ
         previous=previous,
         key=key_id(key.public_key()),
     ).signed(key)
-    write(store.leaves(day), b"".join(leaf.hex().encode() + b"\n" for leaf in leaves))
+    write(store.leaves(day), leaves_file(leaves))
     # The seal last: a day is sealed when it is there.
     write(store.seal(day), canonical(asdict(seal)) + b"\n")
     return seal

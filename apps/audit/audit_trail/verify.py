@@ -227,17 +227,17 @@ class _Verification:
     def _leaves(self, day: date, sealed: Seal) -> list[bytes] | None:
         """Digests of the lines as they were sealed, if they are what was signed."""
         try:
-            found = [bytes.fromhex(word) for word in self._store.leaves(day).read_text("ascii").split()]
+            found = [bytes.fromhex(word) for word in self._store.leaves(day).read_text("ascii").splitlines()]
         except (OSError, ValueError):
             return None
         return found if merkle.root(found).hex() == sealed.digest and len(found) == sealed.count else None
 
     def _check_leaves(self, day: date, leaves: Sequence[bytes]) -> None:
         try:
-            kept = self._store.leaves(day).read_text("ascii").split()
-        except (OSError, ValueError):
+            kept = self._store.leaves(day).read_bytes()
+        except OSError:
             kept = None
-        if kept != [leaf.hex() for leaf in leaves]:
+        if kept != seal.leaves_file(leaves):
             self._add(
                 day, LEAVES, "the digests of lines are missing or changed; the records themselves are whole"
             )
@@ -273,18 +273,15 @@ def differences(expected: Sequence[bytes], actual: Sequence[bytes]) -> Iterator[
 
 
 def _mixed(before: Sequence[bytes], after: Sequence[bytes], line: int) -> Iterator[tuple[str, int, str]]:
-    """Several changes at once: what is gone, and what is new."""
-    gone, new = Counter(before) - Counter(after), Counter(after) - Counter(before)
-    lost, added = sum(gone.values()), sum(new.values())
-    pairs = min(lost, added)
-    if pairs:
-        first = next(index for index, leaf in enumerate(after) if new[leaf])
-        yield EDITED, line + first, f"{pairs} records are not what was sealed, this one first"
+    """Several changes at once: what is gone, and what is new. The first of them is at `line`."""
+    lost = sum((Counter(before) - Counter(after)).values())
+    added = sum((Counter(after) - Counter(before)).values())
+    if pairs := min(lost, added):
+        yield EDITED, line, f"{pairs} records from here on are not what was sealed"
     if lost > pairs:
         yield DELETED, line, f"{lost - pairs} records are gone that stood here or below"
     if added > pairs:
-        first = next(index for index, leaf in enumerate(after) if new[leaf])
-        yield INSERTED, line + first, f"{added - pairs} records that were not sealed, here or below"
+        yield INSERTED, line, f"{added - pairs} records that were not sealed, here or below"
 
 
 def tell(store: Store, verdict: Verdict, now: datetime) -> None:
