@@ -54,7 +54,7 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         errors=preview.errors,
         changes=changes(preview.resources),
         accelerators=_accelerators(plan) if plan else (),
-        cost=cost(plan, preview.resources) if plan else None,
+        cost=cost(plan) if plan else None,
         images=images(preview.resources),
         exposures=(*exposures(preview.resources, _private_api(plan)), *_virtual_ip(plan)),
         connectivity=connectivity(
