@@ -305,6 +305,48 @@ def etcd_tools() -> LocalImage:
     return LocalImage("etcd-tools", image.manifest.sha256[:12], image)
 
 
+def _static_image(name: str, binary: str, version: str) -> LocalImage:
+    """One static binary, and nothing else."""
+    config = oci.Config(
+        entrypoint=(f"/usr/local/bin/{binary}",), environment={"PATH": "/usr/local/bin"}, user=_NOBODY
+    )
+    return LocalImage(name, version, oci.assemble([oci.layer(_binary_nodes(binary))], config))
+
+
+def prometheus() -> LocalImage:
+    """Prometheus without the web interface's pages: people look at dashboards, programs ask the API."""
+    version = golang.module_version("github.com/prometheus/prometheus", paths.PROMETHEUS_MODULE)
+    # v0.313.4 of the module is release 3.13.4.
+    release = re.sub(r"^v0\.(\d)(\d{2})\.", r"v\1.\2.", version)
+    return _static_image("prometheus", "prometheus", release)
+
+
+def alertmanager() -> LocalImage:
+    """Alertmanager."""
+    version = golang.module_version("github.com/prometheus/alertmanager", paths.MONITORING_MODULE)
+    return _static_image("alertmanager", "alertmanager", version)
+
+
+def node_exporter() -> LocalImage:
+    """Disks, network and load of a node as metrics."""
+    version = golang.module_version("github.com/prometheus/node_exporter", paths.PROMETHEUS_MODULE)
+    return _static_image("node-exporter", "node_exporter", version)
+
+
+def kube_state_metrics() -> LocalImage:
+    """State of a cluster's objects as metrics."""
+    version = golang.module_version("k8s.io/kube-state-metrics/v2", paths.PROMETHEUS_MODULE)
+    return _static_image("kube-state-metrics", "kube-state-metrics", version)
+
+
+def alert_relay() -> LocalImage:
+    """The alert relay, on Python's standard library alone."""
+    layers = [base_layer(), oci.layer(_application_nodes(APPS / "alert_relay" / "alert_relay"))]
+    config = oci.Config(command=("python3", "-m", "alert_relay"), environment=COMMON_ENVIRONMENT)
+    image = oci.assemble(layers, config)
+    return LocalImage("alert-relay", image.manifest.sha256[:12], image)
+
+
 def virtual_ip_image() -> LocalImage:
     """keepalived and haproxy of bare-metal clusters."""
     config = oci.Config(command=("haproxy", "-v"), environment={"PATH": "/usr/sbin:/usr/bin"})
@@ -312,6 +354,19 @@ def virtual_ip_image() -> LocalImage:
     return LocalImage("virtual-ip", image.manifest.sha256[:12], image)
 
 
-IMAGES: Final = {"vllm-cpu": vllm_cpu, "weights": weights, "probe": probe}
-ON_REQUEST: Final = {"etcd": etcd, "etcd-tools": etcd_tools, "virtual-ip": virtual_ip_image}
+IMAGES: Final = {
+    "vllm-cpu": vllm_cpu,
+    "weights": weights,
+    "probe": probe,
+    "etcd": etcd,
+    "etcd-tools": etcd_tools,
+}
+ON_REQUEST: Final = {
+    "virtual-ip": virtual_ip_image,
+    "prometheus": prometheus,
+    "alertmanager": alertmanager,
+    "node-exporter": node_exporter,
+    "kube-state-metrics": kube_state_metrics,
+    "alert-relay": alert_relay,
+}
 """Images that stack dev does without."""
