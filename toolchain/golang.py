@@ -28,6 +28,9 @@ _K8S: Final = "k8s.io/kubernetes"
 _PULUMI: Final = "github.com/pulumi/pulumi/pkg/v3"
 _CNI: Final = "github.com/containernetworking/plugins/plugins"
 _CONTAINERD: Final = "github.com/containerd/containerd/v2"
+_OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator"
+# Of Prometheus: service discovery in Kubernetes alone, none of the clouds' libraries.
+_DISCOVERY_TAGS: Final = "remove_all_sd,enable_kubernetes_sd"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Binary:
 
 def _own(name: str, *more: str) -> Binary:
     return Binary(f"./cmd/{name}", sources=(f"cmd/{name}", *more))
+
+
+def _monitoring(package: str) -> Binary:
+    return Binary(package, paths.PROMETHEUS_MODULE, _DISCOVERY_TAGS)
 
 
 BINARIES: Final[dict[str, Binary]] = {
@@ -83,7 +90,12 @@ BINARIES: Final[dict[str, Binary]] = {
         paths.CERT_MANAGER_MODULE,
         sources=("cmd/cert-manager-controller",),
     ),
-    # Judges of what is rendered for monitoring.
+    # Monitoring.
+    "prometheus": _monitoring("github.com/prometheus/prometheus/cmd/prometheus"),
+    "prometheus-operator": _monitoring(f"{_OPERATOR}/cmd/operator"),
+    "prometheus-config-reloader": _monitoring(f"{_OPERATOR}/cmd/prometheus-config-reloader"),
+    "node_exporter": _monitoring("github.com/prometheus/node_exporter"),
+    "kube-state-metrics": _monitoring("k8s.io/kube-state-metrics/v2"),
     "alertmanager": Binary("github.com/prometheus/alertmanager/cmd/alertmanager", paths.MONITORING_MODULE),
     "amtool": Binary("github.com/prometheus/alertmanager/cmd/amtool", paths.MONITORING_MODULE),
     # The shipper of logs, which tests run, and a parser of Logstash's pipelines.
@@ -201,7 +213,7 @@ def download_modules() -> None:
     """Fetch the modules of every binary that stack dev needs, so that later builds only compile."""
     go_command, env = go(), environment()
     for module in dict.fromkeys(binary.module for binary in BINARIES.values()):
-        if module in (paths.MONITORING_MODULE, paths.FILEBEAT_MODULE):
+        if module == paths.FILEBEAT_MODULE:
             continue
         key = artefacts.digest(module / "go.mod", module / "go.sum", str(env.get("GOMODCACHE")))
 
@@ -217,8 +229,9 @@ def download_modules() -> None:
             with step(f"Go modules of {module.relative_to(paths.ROOT)}") as running:
                 # Only what the table's packages import: `go mod download` would fetch the whole graph.
                 packages = sorted({b.package for b in BINARIES.values() if b.module == module})
+                tags = ",".join(sorted({b.tags for b in BINARIES.values() if b.module == module and b.tags}))
                 run_logged(
-                    [go_command, "list", "-deps", "-f", "{{.ImportPath}}", *packages],
+                    [go_command, "list", "-deps", "-tags", tags, "-f", "{{.ImportPath}}", *packages],
                     log=f"go-modules-{module.name}",
                     cwd=module,
                     env=env,

@@ -18,8 +18,10 @@ SECRETS: Final = "/etc/alertmanager/secrets"
 """Where prometheus-operator mounts the Secrets that an Alertmanager names, each in a folder of its name."""
 PAGES: Final = "pages"
 TICKETS: Final = "tickets"
+REPORTS: Final = "reports"
 NOBODY: Final = "nobody"
 WECOM_SECRET: Final = "api-secret"
+CA_FILE: Final = "ca.crt"
 SHOWN_ALERTS: Final = 5
 """In a message of WeCom, which cuts texts at 2048 bytes."""
 RELAYED_ALERTS: Final = 20
@@ -32,6 +34,7 @@ _MESSAGE: Final = (
     f"{{{{ if gt (len .Alerts) {SHOWN_ALERTS} }}}}\n…{{{{ end }}}}"
 )
 """Without the description: on a telephone, what is wrong and what to do is all that is read."""
+_REPORT: Final = "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}{{ end }}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Endpoints:
     secrets: str = SECRETS
     wecom: str | None = None
     """Of WeCom's API; None: Alertmanager's own default."""
+    authority: str | None = None
+    """File with the authority of the proxy to WeCom; None: the system's."""
 
 
 def configuration(routing: AlertRouting, endpoints: Endpoints) -> dict[str, Any]:
@@ -104,6 +109,12 @@ def configuration(routing: AlertRouting, endpoints: Endpoints) -> dict[str, Any]
                     "group_wait": format_duration(routing.group_wait),
                     "repeat_interval": format_duration(routing.repeat_pages),
                 },
+                {
+                    "receiver": REPORTS,
+                    "matchers": [f'severity="{Severity.REPORT}"'],
+                    "group_wait": "10s",
+                    "repeat_interval": "1d",
+                },
             ],
         },
         "inhibit_rules": [
@@ -119,6 +130,7 @@ def configuration(routing: AlertRouting, endpoints: Endpoints) -> dict[str, Any]
             {"name": NOBODY},
             _receiver(PAGES, routing.pages, routing, endpoints),
             _receiver(TICKETS, routing.tickets, routing, endpoints),
+            _receiver(REPORTS, routing.reports or routing.tickets, routing, endpoints, report=True),
         ],
     }
 
@@ -134,15 +146,25 @@ def mounted_secrets(routing: AlertRouting) -> tuple[str, ...]:
 
 
 def _receiver(
-    name: str, wanted: tuple[str, ...], routing: AlertRouting, endpoints: Endpoints
+    name: str,
+    wanted: tuple[str, ...],
+    routing: AlertRouting,
+    endpoints: Endpoints,
+    *,
+    report: bool = False,
 ) -> dict[str, Any]:
     by_name = {one.name: one for one in routing.receivers}
     chosen = [by_name[one] for one in wanted]
     receiver: dict[str, Any] = {"name": name}
-    if wecom := [_wecom(one, endpoints) for one in chosen if isinstance(one, WeComReceiver)]:
-        receiver["wechat_configs"] = wecom
-    if relayed := [_dingtalk(one, endpoints) for one in chosen if isinstance(one, DingTalkReceiver)]:
-        receiver["webhook_configs"] = relayed
+    # A report is not resolved, it is read; and its text is the description.
+    changes: dict[str, Any] = {"send_resolved": False} if report else {}
+    text = {"message": _REPORT} if report else {}
+    wecom = [one for one in chosen if isinstance(one, WeComReceiver)]
+    relayed = [one for one in chosen if isinstance(one, DingTalkReceiver)]
+    if wecom:
+        receiver["wechat_configs"] = [{**_wecom(one, endpoints), **changes, **text} for one in wecom]
+    if relayed:
+        receiver["webhook_configs"] = [{**_dingtalk(one, endpoints), **changes} for one in relayed]
     return receiver
 
 
@@ -162,6 +184,8 @@ def _wecom(receiver: WeComReceiver, endpoints: Endpoints) -> dict[str, Any]:
     ):
         if value is not None:
             config[key] = value
+    if endpoints.authority is not None:
+        config["http_config"] = {"tls_config": {"ca_file": endpoints.authority}}
     return config
 
 

@@ -1,4 +1,4 @@
-"""What of the platform is scraped. Nodes, kubelets and the state of objects are the cluster's to scrape."""
+"""What of the platform is scraped: of the stack, and of monitoring itself."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from collections.abc import Iterator
 from typing import Final
 
 from components.monitoring.objects import PodMonitorSpec
-from components.monitoring.sizing import SERIES_OF_ETCD_MEMBER, SERIES_OF_MODEL_SERVER
-from components.monitoring.stack import ETCD, MODEL_SERVER, MonitoredStack
+from components.monitoring.plan import RELAY_NAME, MonitoringPlan
+from components.monitoring.sizing import SERIES_OF_ETCD_MEMBER, SERIES_OF_MODEL_SERVER, SERIES_OF_POD
+from components.monitoring.stack import (
+    ALERTMANAGER,
+    DCGM_EXPORTER,
+    ETCD,
+    KUBE_STATE_METRICS,
+    MODEL_SERVER,
+    NODE_EXPORTER,
+    PROMETHEUS,
+    MonitoredStack,
+)
 
 INSTANCE: Final = "app.kubernetes.io/instance"
 _NAME: Final = "app.kubernetes.io/name"
 _SLACK: Final = 10
 """Times the usual number of samples at which a page is dropped."""
+_SMALL_PAGE: Final = 20_000
+"""Samples of a page of a program about itself or its node, at which it is dropped."""
 
 
 def pod_monitors(stack: MonitoredStack, interval: int) -> Iterator[PodMonitorSpec]:
@@ -35,4 +47,45 @@ def pod_monitors(stack: MonitoredStack, interval: int) -> Iterator[PodMonitorSpe
             interval=interval,
             target_labels={"cluster": INSTANCE},
             sample_limit=_SLACK * SERIES_OF_ETCD_MEMBER,
+        )
+
+
+def server_monitors(plan: MonitoringPlan) -> Iterator[PodMonitorSpec]:
+    """Monitors of what is in the namespace of monitoring."""
+    interval = plan.settings.scrape_interval
+
+    def own(name: str, port: str) -> PodMonitorSpec:
+        return PodMonitorSpec(
+            name=name, match_labels={_NAME: name}, port=port, interval=interval, sample_limit=_SMALL_PAGE
+        )
+
+    yield own(PROMETHEUS, "web")
+    yield own(ALERTMANAGER, "web")
+    if plan.robots:
+        yield own(RELAY_NAME, "http")
+    if plan.settings.exporters.kube_state_metrics == "own":
+        yield PodMonitorSpec(
+            name=KUBE_STATE_METRICS,
+            match_labels={_NAME: KUBE_STATE_METRICS},
+            port="http",
+            interval=interval,
+            honor_labels=True,
+            sample_limit=_SLACK * max(SERIES_OF_POD * plan.stack.pods, _SMALL_PAGE),
+        )
+
+
+def agent_monitors(plan: MonitoringPlan) -> Iterator[PodMonitorSpec]:
+    """Monitors of what is on the nodes."""
+    wanted = {
+        NODE_EXPORTER: plan.settings.exporters.node_exporter == "own",
+        DCGM_EXPORTER: bool(plan.gpu_pools),
+    }
+    for name in (name for name, there in wanted.items() if there):
+        yield PodMonitorSpec(
+            name=name,
+            match_labels={_NAME: name},
+            port="metrics",
+            interval=plan.settings.scrape_interval,
+            node_instance=True,
+            sample_limit=_SMALL_PAGE,
         )

@@ -13,6 +13,7 @@ from components.monitoring.durations import format_duration
 from components.monitoring.rule import RuleGroup
 
 API_VERSION: Final = "monitoring.coreos.com/v1"
+_POD_NODE: Final = "__meta_kubernetes_pod_node_name"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class PodMonitorSpec:
     scheme: str = "http"
     target_labels: Mapping[str, str] | None = None
     """Labels of the pods that samples carry, by the name that they get."""
+    honor_labels: bool = False
+    """Labels of the page win over those of the target: for pages about other objects."""
+    node_instance: bool = False
+    """`instance` is the node's name, not the address: for pages about nodes."""
     sample_limit: int | None = None
     """A page with more samples is dropped: a target that counts without bounds must not take all down."""
 
@@ -48,6 +53,13 @@ class PodMonitorSpec:
                 for name, label in (self.target_labels or {}).items()
             ],
         }
+        if self.honor_labels:
+            endpoint["honorLabels"] = True
+        if self.node_instance:
+            endpoint["relabelings"] += [
+                {"action": "replace", "sourceLabels": [_POD_NODE], "targetLabel": label}
+                for label in ("instance", "node")
+            ]
         if self.scheme == "https":
             # Prometheus calls pods by address, and certificates name Services.
             endpoint["tlsConfig"] = {"insecureSkipVerify": True}

@@ -8,8 +8,14 @@ from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from typing import Final
 
 from components.common.problems import Problem
-from components.common.quantities import format_bytes
-from components.monitoring.alertmanager import Endpoints, configuration_text, mounted_secrets
+from components.common.quantities import GIB, MIB, format_bytes
+from components.monitoring.alertmanager import (
+    CA_FILE,
+    SECRETS,
+    Endpoints,
+    configuration_text,
+    mounted_secrets,
+)
 from components.monitoring.alerts.objectives import (
     BURN_RATES,
     FIRST_TOKEN_BOUNDS,
@@ -20,15 +26,59 @@ from components.monitoring.catalogue import rule_groups
 from components.monitoring.durations import DAY, format_duration
 from components.monitoring.rule import RuleGroup
 from components.monitoring.settings import DingTalkReceiver, Monitoring, WeComReceiver
+from components.monitoring.share import Share
 from components.monitoring.sizing import Sizing, active_series, prometheus_sizing
-from components.monitoring.stack import MonitoredStack
+from components.monitoring.stack import MonitoredStack, Scraped
 
 RELAY_IMAGE: Final = "alert-relay"
+PROMETHEUS_IMAGE: Final = "prometheus"
+ALERTMANAGER_IMAGE: Final = "alertmanager"
+NODE_EXPORTER_IMAGE: Final = "node-exporter"
+KUBE_STATE_METRICS_IMAGE: Final = "kube-state-metrics"
+DCGM_EXPORTER_IMAGE: Final = "dcgm-exporter"
 RELAY_NAME: Final = "alert-relay"
 RELAY_PORT: Final = 8060
 LONGEST_SCRAPE_INTERVAL: Final = 30
 """Seconds. The shortest window of an alert is a minute and must hold two samples."""
 _LONGEST_WINDOW: Final = max(rate.long for rate in BURN_RATES)
+
+
+_CONFIG_RELOADER: Final = Share(cpu=10, memory=50 * MIB, cpu_limit=200)
+"""prometheus-operator's helper beside Prometheus and Alertmanager, as its charts size it."""
+_OTHERS: Final = Share(cpu=1_000, memory=2 * GIB, cpu_limit=3_000, ephemeral_storage=2 * GIB)
+"""Room in the namespace's quota for Grafana and the trend report."""
+_OTHERS_STORAGE: Final = 20 * GIB
+_SMALLEST_LIMIT: Final = 500
+"""Thousandths of a CPU: with less, a start takes minutes."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Of each container."""
+
+    prometheus: Share
+    alertmanager: Share
+    relay: Share
+    kube_state_metrics: Share
+    node_exporter: Share
+    dcgm_exporter: Share
+
+
+@dataclass(frozen=True)
+class NamespaceDemand:
+    """Most that the namespace of monitoring asks for at once."""
+
+    cpu: int
+    """Thousandths of a CPU."""
+    cpu_limits: int
+    memory: int
+    """Bytes, as what follows."""
+    ephemeral_storage: int
+    storage: int
+    claims: int
+    pods: int
+    largest: Share
+    """Most of one container."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +96,57 @@ class MonitoringPlan:
     robots: tuple[DingTalkReceiver, ...]
     """Of the alert relay; without any, there is no relay."""
     relay_image: str
+    shares: Shares
+    node_cidrs: tuple[str, ...]
+    api_server_cidrs: tuple[str, ...]
+
+    @property
+    def own(self) -> bool:
+        """Whether the stack has a Prometheus and an Alertmanager of its own."""
+        return self.settings.existing is None
+
+    @property
+    def gpu_pools(self) -> tuple[str, ...]:
+        """Node pools that DCGM exporter runs on."""
+        own = self.own and self.settings.exporters.dcgm_exporter == "own"
+        return self.stack.gpu_pools if own else ()
+
+    @property
+    def scraped(self) -> tuple[Scraped, ...]:
+        """What other components bring monitors for."""
+        return self.stack.scraped
+
+    @property
+    def watched_namespaces(self) -> tuple[str, ...]:
+        """Where Prometheus looks for pods, rules and monitors."""
+        found = [self.settings.namespace, self.stack.namespace]
+        found += [self.stack.agents_namespace] if self.stack.agents_namespace else []
+        return tuple(dict.fromkeys([*found, *(one.namespace for one in self.scraped)]))
+
+    @property
+    def demand(self) -> NamespaceDemand:
+        """Of Prometheus, Alertmanager, kube-state-metrics and the relay, and of what visits them."""
+        prometheus, alertmanager = self.settings.prometheus, self.settings.alertmanager
+        running = [
+            *[self.shares.prometheus, _CONFIG_RELOADER, _CONFIG_RELOADER] * prometheus.replicas,
+            *[self.shares.alertmanager, _CONFIG_RELOADER, _CONFIG_RELOADER] * alertmanager.replicas,
+            self.shares.kube_state_metrics,
+            # One more while it is updated.
+            *[self.shares.relay] * (self.settings.relay.replicas + 1),
+            _OTHERS,
+        ]
+        return NamespaceDemand(
+            cpu=sum(one.cpu for one in running),
+            cpu_limits=sum(one.cpu_limit for one in running),
+            memory=sum(one.memory for one in running),
+            ephemeral_storage=sum(one.ephemeral_storage for one in running),
+            storage=self.sizing.volume * prometheus.replicas
+            + alertmanager.volume * alertmanager.replicas
+            + _OTHERS_STORAGE,
+            claims=prometheus.replicas + alertmanager.replicas + 2,
+            pods=prometheus.replicas + alertmanager.replicas + self.settings.relay.replicas + 10,
+            largest=max(running, key=lambda one: one.memory),
+        )
 
 
 def plan_monitoring(
@@ -68,10 +169,18 @@ def plan_monitoring(
         *_objectives(settings),
         *_routing(settings, protect=protect),
         *_relay(settings, images),
+        *_wecom(settings),
+        *_servers(settings, stack, images),
     ]
     if problems:
         return None, problems
-    endpoints = Endpoints(f"http://{RELAY_NAME}.{settings.namespace}.svc:{RELAY_PORT}")
+    authority = settings.routing.proxy_ca_secret
+    endpoints = Endpoints(
+        f"http://{RELAY_NAME}.{settings.namespace}.svc:{RELAY_PORT}",
+        wecom=settings.routing.wecom_url,
+        authority=f"{SECRETS}/{authority}/{CA_FILE}" if authority else None,
+    )
+    nodes = settings.node_cidrs or stack.node_cidrs
     return (
         MonitoringPlan(
             settings=settings,
@@ -82,9 +191,72 @@ def plan_monitoring(
             alertmanager_secrets=mounted_secrets(settings.routing),
             robots=tuple(one for one in settings.routing.receivers if isinstance(one, DingTalkReceiver)),
             relay_image=images.get(RELAY_IMAGE, ""),
+            shares=_shares(settings, sizing),
+            node_cidrs=nodes,
+            api_server_cidrs=settings.api_server_cidrs or nodes,
         ),
         [],
     )
+
+
+def _shares(settings: Monitoring, sizing: Sizing) -> Shares:
+    def share(cpu: int, memory: int, ephemeral_storage: int = 64 * MIB) -> Share:
+        return Share(cpu, memory, max(4 * cpu, _SMALLEST_LIMIT), ephemeral_storage)
+
+    exporter = settings.exporters.cpu
+    return Shares(
+        prometheus=share(settings.prometheus.cpu, settings.prometheus.memory or sizing.memory, 256 * MIB),
+        alertmanager=share(settings.alertmanager.cpu, settings.alertmanager.memory),
+        # Python's interpreter takes some 25 MiB, a message some hundred KiB.
+        relay=share(settings.relay.cpu, 64 * MIB),
+        kube_state_metrics=share(exporter, 128 * MIB),
+        node_exporter=share(exporter, 48 * MIB),
+        dcgm_exporter=share(exporter, 512 * MIB),
+    )
+
+
+def _servers(settings: Monitoring, stack: MonitoredStack, images: Mapping[str, str]) -> Iterator[Problem]:
+    """What a Prometheus of the stack's own needs."""
+    if settings.existing is not None:
+        if settings.prometheus.model_fields_set or settings.alertmanager.model_fields_set:
+            yield Problem(
+                "existing", "the cluster's own Prometheus is used; remove prometheus and alertmanager"
+            )
+        return
+    needed = {PROMETHEUS_IMAGE: True, ALERTMANAGER_IMAGE: True}
+    needed[NODE_EXPORTER_IMAGE] = settings.exporters.node_exporter == "own"
+    needed[KUBE_STATE_METRICS_IMAGE] = settings.exporters.kube_state_metrics == "own"
+    needed[DCGM_EXPORTER_IMAGE] = settings.exporters.dcgm_exporter == "own" and bool(stack.gpu_pools)
+    missing = [name for name, wanted in needed.items() if wanted and images and name not in images]
+    if missing:
+        yield Problem(
+            "prometheus",
+            f"needs images that are not listed: {', '.join(missing)}; add them with their digests, or say "
+            "which exporters the cluster has (exporters), or that it has its own Prometheus (existing)",
+        )
+    if not (settings.node_cidrs or stack.node_cidrs):
+        yield Problem("nodeCidrs", "empty: Prometheus would reach no kubelet; write the nodes' networks")
+    for key, cidrs in (("nodeCidrs", settings.node_cidrs), ("apiServerCidrs", settings.api_server_cidrs)):
+        yield from _networks(key, cidrs, "the nodes")
+
+
+def _wecom(settings: Monitoring) -> Iterator[Problem]:
+    used = [one for one in settings.routing.receivers if isinstance(one, WeComReceiver)]
+    if used and settings.existing is None and not settings.wecom_egress_cidrs:
+        yield Problem("wecomEgressCidrs", "empty: Alertmanager would reach no WeCom; write its addresses")
+    yield from _networks("wecomEgressCidrs", settings.wecom_egress_cidrs, "WeCom or of your proxy")
+
+
+def _networks(key: str, cidrs: tuple[str, ...], whose: str) -> Iterator[Problem]:
+    for index, cidr in enumerate(cidrs):
+        path = f"{key}[{index}]"
+        try:
+            network = IPv4Network(cidr)
+        except (AddressValueError, NetmaskValueError, ValueError) as error:
+            yield Problem(path, f"{cidr!r}: {error}; write a network such as 203.0.113.0/24")
+            continue
+        if network.prefixlen == 0:
+            yield Problem(path, f"{cidr}: is everywhere; write the addresses of {whose}")
 
 
 def _scraping(settings: Monitoring, stack: MonitoredStack) -> Iterator[Problem]:
@@ -151,15 +323,21 @@ def _routing(settings: Monitoring, *, protect: bool) -> Iterator[Problem]:
             )
         if isinstance(one, WeComReceiver) and not (one.to_party or one.to_user or one.to_tag):
             yield Problem(path, f"{one.name!r}: is sent to nobody; write toParty, toUser or toTag")
-        if one.name not in (*routing.pages, *routing.tickets):
-            yield Problem(f"{path}.name", f"{one.name!r}: is never used; list it in pages or tickets")
-    for key, wanted in (("pages", routing.pages), ("tickets", routing.tickets)):
+        if one.name not in (*routing.pages, *routing.tickets, *routing.reports):
+            yield Problem(
+                f"{path}.name", f"{one.name!r}: is never used; list it in pages, tickets or reports"
+            )
+    for key, wanted in (
+        ("pages", routing.pages),
+        ("tickets", routing.tickets),
+        ("reports", routing.reports),
+    ):
         for index, name in enumerate(wanted):
             if name not in names:
                 yield Problem(f"routing.{key}[{index}]", f"{name!r}: is no receiver; add it to receivers")
             elif wanted.index(name) != index:
                 yield Problem(f"routing.{key}[{index}]", f"{name!r}: is listed twice; remove one")
-        if protect and not wanted:
+        if protect and not wanted and key != "reports":
             yield Problem(f"routing.{key}", "empty: nobody would be told; name at least one of the receivers")
 
 
@@ -176,12 +354,4 @@ def _relay(settings: Monitoring, images: Mapping[str, str]) -> Iterator[Problem]
         yield Problem(
             "relayEgressCidrs", "empty: the alert relay would reach no DingTalk; write its addresses"
         )
-    for index, cidr in enumerate(settings.relay_egress_cidrs):
-        path = f"relayEgressCidrs[{index}]"
-        try:
-            network = IPv4Network(cidr)
-        except (AddressValueError, NetmaskValueError, ValueError) as error:
-            yield Problem(path, f"{cidr!r}: {error}; write a network such as 203.0.113.0/24")
-            continue
-        if network.prefixlen == 0:
-            yield Problem(path, f"{cidr}: is everywhere; write the addresses of DingTalk or of your proxy")
+    yield from _networks("relayEgressCidrs", settings.relay_egress_cidrs, "DingTalk or of your proxy")

@@ -12,18 +12,16 @@ from components.common.labels import object_labels, selector_labels
 from components.common.outputs import known_after
 from components.common.pods import (
     container_security_context,
+    http_probe,
     pod_security_context,
-    requirements,
     scratch_volume,
 )
-from components.common.quantities import MIB, Resources
+from components.common.quantities import MIB
+from components.monitoring.alertmanager import CA_FILE
 from components.monitoring.plan import RELAY_NAME, RELAY_PORT, MonitoringPlan
 
 ROBOTS: Final = "/etc/alert-relay/robots"
-REPLICAS: Final = 2
-"""Alertmanager tries again, but a page should not wait for a pod to start."""
-RESOURCES: Final = Resources(cpu=50, memory=64 * MIB, ephemeral_storage=64 * MIB)
-"""Of each replica: Python's interpreter takes some 25 MiB, a message some hundred KiB."""
+AUTHORITY: Final = "/etc/alert-relay/authority"
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class AlertRelay(pulumi.ComponentResource):
             name,
             metadata=metadata,
             spec=apps.v1.DeploymentSpecArgs(
-                replicas=REPLICAS,
+                replicas=plan.settings.relay.replicas,
                 revision_history_limit=3,
                 selector=pods,
                 strategy=apps.v1.DeploymentStrategyArgs(
@@ -148,17 +146,8 @@ def _isolation(
 
 
 def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecArgs:
-    plan = args.plan
-
-    def probe(period: int) -> core.v1.ProbeArgs:
-        return core.v1.ProbeArgs(
-            http_get=core.v1.HTTPGetActionArgs(path="/healthz", port="http", scheme="HTTP"),
-            period_seconds=period,
-            timeout_seconds=3,
-            failure_threshold=3,
-            success_threshold=1,
-        )
-
+    plan, routing = args.plan, args.plan.settings.routing
+    authority = routing.proxy_ca_secret
     return core.v1.PodSpecArgs(
         service_account_name=args.service_account,
         automount_service_account_token=False,
@@ -179,13 +168,20 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                 image=plan.relay_image,
                 image_pull_policy="IfNotPresent",
                 command=["python3", "-m", "alert_relay"],
-                args=[f"--port={RELAY_PORT}", f"--robots={ROBOTS}"],
+                args=[
+                    f"--port={RELAY_PORT}",
+                    f"--robots={ROBOTS}",
+                    *([f"--endpoint={routing.dingtalk_url}"] if routing.dingtalk_url else []),
+                ],
+                env=[core.v1.EnvVarArgs(name="SSL_CERT_FILE", value=f"{AUTHORITY}/{CA_FILE}")]
+                if authority
+                else None,
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=RELAY_PORT, protocol="TCP")],
-                resources=requirements(RESOURCES),
+                resources=plan.shares.relay.requirements(),
                 security_context=container_security_context(),
-                startup_probe=probe(5),
-                readiness_probe=probe(5),
-                liveness_probe=probe(20),
+                startup_probe=http_probe("/healthz", "http", period=5, failures=12),
+                readiness_probe=http_probe("/healthz", "http", period=5),
+                liveness_probe=http_probe("/healthz", "http", period=20),
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[
                     *(
@@ -193,6 +189,11 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                             name=f"robot-{index}", mount_path=f"{ROBOTS}/{robot.name}", read_only=True
                         )
                         for index, robot in enumerate(plan.robots)
+                    ),
+                    *(
+                        [core.v1.VolumeMountArgs(name="authority", mount_path=AUTHORITY, read_only=True)]
+                        if authority
+                        else []
                     ),
                     core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                 ],
@@ -204,6 +205,8 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                     name=f"robot-{index}",
                     secret=core.v1.SecretVolumeSourceArgs(
                         secret_name=robot.secret_name,
+                        # One that is missing fails the messages of its robot, which Alertmanager counts.
+                        optional=True,
                         default_mode=0o440,
                         items=[
                             core.v1.KeyToPathArgs(key=key, path=key)
@@ -213,6 +216,19 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                 )
                 for index, robot in enumerate(plan.robots)
             ),
+            *([_authority(authority)] if authority else []),
             scratch_volume("tmp", 16 * MIB),
         ],
+    )
+
+
+def _authority(secret: str) -> core.v1.VolumeArgs:
+    return core.v1.VolumeArgs(
+        name="authority",
+        secret=core.v1.SecretVolumeSourceArgs(
+            secret_name=secret,
+            optional=True,
+            default_mode=0o440,
+            items=[core.v1.KeyToPathArgs(key=CA_FILE, path=CA_FILE)],
+        ),
     )

@@ -17,6 +17,8 @@ class Severity(StrEnum):
     """Somebody looks now."""
     TICKET = "ticket"
     """Somebody looks in working hours."""
+    REPORT = "report"
+    """Nobody: a summary of what has been, which people read when they like."""
     NONE = "none"
     """Nobody: it fires always, and its absence means that alerts do not arrive."""
 

@@ -8,15 +8,18 @@ from pydantic import Field
 
 from components.accelerators.settings import LabelKey
 from components.common.names import DnsLabel, LabelValue
-from components.common.quantities import Bytes
+from components.common.quantities import GIB, MIB, Bytes, Millicores
 from components.common.schema import FrozenModel, PositiveInt
+from components.grafana.settings import Grafana
 from components.monitoring.durations import DAY, HOUR, MINUTE, Duration
+from components.trend_report.settings import TrendReport
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 """A part of a whole, more than none and less than all."""
 Quantile = Annotated[float, Field(ge=0.5, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Percent = Annotated[float, Field(gt=0, lt=100)]
+HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s?#@]+$")]
 Cidr4 = Annotated[str, Field(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
 
 
@@ -111,6 +114,8 @@ class AlertRouting(FrozenModel):
     """Receivers of what somebody must look at now, day and night."""
     tickets: tuple[DnsLabel, ...] = ()
     """Receivers of what somebody must look at in working hours."""
+    reports: tuple[DnsLabel, ...] = ()
+    """Receivers of the weekly report's summary; without any, those of tickets."""
     group_wait: Duration = 10
     """How long the first message of a page waits for others of its group."""
     group_interval: Duration = 5 * MINUTE
@@ -119,10 +124,23 @@ class AlertRouting(FrozenModel):
     """Between messages of a page that goes on."""
     repeat_tickets: Duration = DAY
     """Between messages of a ticket that goes on."""
+    dingtalk_url: HttpsUrl | None = None
+    """Of your proxy to DingTalk's robots; without it, DingTalk's own."""
+    wecom_url: HttpsUrl | None = None
+    """Of your proxy to WeCom's API, with a slash at its end; without it, WeCom's own."""
+    proxy_ca_secret: DnsLabel | None = None
+    """Secret in the namespace of monitoring; its key `ca.crt` has signed the certificates of your proxies."""
 
 
 class PrometheusServer(FrozenModel):
     """Prometheus of the stack."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = "3.13.4"
+    """Of the image: prometheus-operator writes configuration and flags for it."""
+    cpu: Millicores = 500
+    """CPU that each replica asks for; it may use four times as much."""
+    memory: Bytes | None = None
+    """Of each replica, request and limit alike; without it, planned from what is scraped."""
 
     replicas: PositiveInt = 2
     """Each scrapes everything: one may fail."""
@@ -131,14 +149,62 @@ class PrometheusServer(FrozenModel):
     volume: Bytes | None = None
     """Capacity of each replica's volume; without it, planned from what is scraped."""
     storage_class: DnsLabel | None = None
-    """Of the volume; without it, the cluster's default."""
+    """Of the volume; without it, the cluster's default. Alertmanager's volumes are of the same class."""
 
 
 class AlertmanagerServer(FrozenModel):
     """Alertmanager of the stack."""
 
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = "0.31.1"
+    """Of the image: prometheus-operator writes configuration and flags for it."""
+    cpu: Millicores = 50
+    """CPU that each replica asks for; it may use four times as much."""
+    memory: Bytes = 128 * MIB
+    """Of each replica, request and limit alike."""
+    volume: Bytes = GIB
+    """Capacity of each replica's volume: silences, and what has been sent."""
+
     replicas: PositiveInt = 3
     """They agree among themselves on who has sent what."""
+
+
+class RelayServer(FrozenModel):
+    """The alert relay, which there is only with a robot of DingTalk."""
+
+    replicas: PositiveInt = 2
+    """Alertmanager tries again, but a page should not wait for a pod to start."""
+    cpu: Millicores = 50
+    """CPU that each replica asks for; it may use four times as much."""
+
+
+Source = Literal["own", "existing"]
+"""Whether the platform brings it, or the cluster has it."""
+
+
+class Exporters(FrozenModel):
+    """What turns the state of nodes and objects into metrics; a second one of a kind counts twice."""
+
+    node_exporter: Source = "own"
+    """Disks, network and addresses of nodes."""
+    kube_state_metrics: Source = "own"
+    """State of pods, workloads and nodes as the API server has it."""
+    dcgm_exporter: Source = "own"
+    """NVIDIA GPUs; only where a node pool has some."""
+    cpu: Millicores = 20
+    """CPU that each of them asks for; it may use ten times as much."""
+
+
+class ExistingPrometheus(FrozenModel):
+    """A Prometheus and an Alertmanager that the cluster has, with its nodes, kubelets and objects scraped."""
+
+    namespace: DnsLabel
+    """Where it runs: the NetworkPolicies of what is scraped let its pods in."""
+    pod_labels: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)] = Field(
+        default_factory=lambda: {"app.kubernetes.io/name": "prometheus"}
+    )
+    """Labels of its pods."""
+    object_labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    """Labels by which it selects rules and monitors, such as `release: kube-prometheus-stack`."""
 
 
 class Monitoring(FrozenModel):
@@ -154,10 +220,26 @@ class Monitoring(FrozenModel):
     """Where `docs/runbooks` of this repository can be read, e.g. its address in your git server."""
     scrape_interval: Duration = 15
     """Between samples; at most 30s, so that each window of an alert holds enough of them."""
+    existing: ExistingPrometheus | None = None
+    """The cluster's own Prometheus takes rules and monitors; then nothing of what follows is deployed but
+    those. Without it, the stack has a Prometheus and an Alertmanager of its own."""
+    node_cidrs: tuple[Cidr4, ...] = ()
+    """Addresses of the nodes, where Prometheus reaches kubelets and node exporters; on EKS and GKE without
+    it, the range of the network."""
+    api_server_cidrs: tuple[Cidr4, ...] = ()
+    """Addresses of the API server, which Prometheus and kube-state-metrics ask; without it, `nodeCidrs`."""
     prometheus: PrometheusServer = Field(default_factory=PrometheusServer)
     """What keeps the samples."""
+    exporters: Exporters = Field(default_factory=Exporters)
+    """What offers the samples of nodes and objects."""
+    relay: RelayServer = Field(default_factory=RelayServer)
+    """What signs messages to DingTalk."""
     alertmanager: AlertmanagerServer = Field(default_factory=AlertmanagerServer)
     """What sends messages."""
+    grafana: Grafana | None = None
+    """Dashboards; without it, there is no Grafana."""
+    report: TrendReport | None = None
+    """Weekly report; without it, there is none."""
     thresholds: AlertThresholds = Field(default_factory=AlertThresholds)
     """When somebody is told."""
     objectives: ServiceObjectives = Field(default_factory=ServiceObjectives)
@@ -166,3 +248,5 @@ class Monitoring(FrozenModel):
     """Who is told."""
     relay_egress_cidrs: tuple[Cidr4, ...] = ()
     """Addresses of DingTalk, or of your proxy to it; the alert relay reaches nothing else."""
+    wecom_egress_cidrs: tuple[Cidr4, ...] = ()
+    """Addresses of WeCom, or of your proxy to it; Alertmanager reaches nothing else outside."""

@@ -13,6 +13,19 @@ KUBE_STATE_METRICS: Final = "kube-state-metrics"
 NODE_EXPORTER: Final = "node-exporter"
 DCGM_EXPORTER: Final = "dcgm-exporter"
 KUBELET: Final = "kubelet"
+API_SERVER: Final = "apiserver"
+PROMETHEUS: Final = "prometheus"
+ALERTMANAGER: Final = "alertmanager"
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """Pods of a component that brings a monitor of its own: Prometheus is let out to them."""
+
+    namespace: str
+    name: str
+    """Label `app.kubernetes.io/name`."""
+    port: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,16 @@ class MonitoredStack:
     """Whether it issues certificates of the platform."""
     model_scheme: str = "http"
     """`http` or `https`, of the model servers."""
+    name: str = "stack"
+    """Of the stack: a label of what Prometheus sends elsewhere, alerts among it."""
+    agents_namespace: str | None = None
+    """Of what runs on every node; None where all of that is the cluster's own."""
+    gpu_pools: tuple[str, ...] = ()
+    """Names of the node pools with NVIDIA GPUs."""
+    node_cidrs: tuple[str, ...] = ()
+    """Networks of the nodes, as far as the cluster's plan knows them."""
+    scraped: tuple[Scraped, ...] = ()
+    """What else brings monitors."""
     jobs: tuple[str, ...] = field(init=False)
     """What must offer metrics."""
 

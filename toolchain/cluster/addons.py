@@ -277,6 +277,70 @@ def cert_manager() -> list[Manifest]:
     return [*account(name, rules), manifest("apps/v1", "Deployment", name, spec=deployment)]
 
 
+def prometheus_operator() -> list[Manifest]:
+    """Runs each Prometheus and Alertmanager. Its custom resource definitions come from its own module."""
+    name = "prometheus-operator"
+    group = "monitoring.coreos.com"
+    probe = {"httpGet": {"port": 8080, "path": "/healthz"}}
+    container = {
+        "name": name,
+        "image": layout.PROMETHEUS_OPERATOR_IMAGE,
+        "imagePullPolicy": "Never",
+        "args": [
+            f"--prometheus-config-reloader={layout.CONFIG_RELOADER_IMAGE}",
+            "--config-reloader-cpu-request=5m",
+            "--config-reloader-cpu-limit=100m",
+            "--config-reloader-memory-request=32Mi",
+            "--config-reloader-memory-limit=32Mi",
+            # What no Prometheus or Alertmanager refers to need not be watched.
+            "--secret-field-selector=type!=kubernetes.io/service-account-token,type!=helm.sh/release.v1",
+            "--kubelet-endpoints=false",
+            "--disable-unmanaged-prometheus-configuration",
+        ],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "env": [{"name": "GOGC", "value": "30"}],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "160Mi"}},
+        "readinessProbe": {**probe, "periodSeconds": 5},
+        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    template = pod_template(
+        name,
+        {
+            "priorityClassName": "system-cluster-critical",
+            "serviceAccountName": name,
+            "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
+            "terminationGracePeriodSeconds": 5,
+            "containers": [container],
+        },
+    )
+    write = ["create", "update", "patch", "delete"]
+    kinds = ("prometheuses", "prometheusagents", "alertmanagers", "thanosrulers")
+    monitors = ("servicemonitors", "podmonitors", "probes", "scrapeconfigs")
+    configured = (*kinds, *monitors, "prometheusrules", "alertmanagerconfigs")
+    rules = [
+        rule(group, list(configured), [*_READ_RULE, "update", "patch"]),
+        rule(group, [f"{kind}/status" for kind in configured], ["update", "patch", "get"]),
+        rule(group, [f"{kind}/finalizers" for kind in kinds], ["update"]),
+        rule("apps", ["statefulsets", "daemonsets"], [*_READ_RULE, *write, "deletecollection"]),
+        rule("", ["configmaps", "secrets"], [*_READ_RULE, *write, "deletecollection"]),
+        rule("", ["services", "services/finalizers"], [*_READ_RULE, *write]),
+        rule("", ["pods"], ["list", "delete"]),
+        rule("", ["nodes", "namespaces"], _READ_RULE),
+        rule("storage.k8s.io", ["storageclasses"], ["get"]),
+        rule("events.k8s.io", ["events"], ["create", "patch"]),
+    ]
+    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
+    deployment = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
+    return [*account(name, rules), manifest("apps/v1", "Deployment", name, spec=deployment)]
+
+
 def kube_proxy() -> Manifest:
     """What kubeadm cannot be told of its kube-proxy DaemonSet: the node, and how much CPU it asks for."""
     spec = {
@@ -308,5 +372,6 @@ def manifests(ranges: Ranges, upstream: Sequence[str]) -> list[Manifest]:
         *network_policy_controller(ranges),
         *storage(),
         *cert_manager(),
+        *prometheus_operator(),
         kube_proxy(),
     ]

@@ -53,6 +53,7 @@ _CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 # systemd.
 _KUBELET_COMMANDS = ("mount", "umount")
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _SYSTEMD = Path("/run/systemd/system")
 # Measured: 25 s on two idle cores; a loaded machine takes several times that.
 _READY_SECONDS = 600
@@ -354,10 +355,12 @@ class _Up:
         )
 
     def _apply_definitions(self) -> None:
-        """Custom resource definitions of cert-manager, those without ACME."""
+        """Custom resource definitions of cert-manager, those without ACME, and of prometheus-operator."""
         folder = _module_directory(_CERT_MANAGER, paths.CERT_MANAGER_MODULE) / "deploy" / "crds"
         kinds = ("certificaterequests", "certificates", "clusterissuers", "issuers")
         files = [f"--filename={folder / f'cert-manager.io_{kind}.yaml'}" for kind in kinds]
+        module = _module_directory(_PROMETHEUS_OPERATOR, paths.PROMETHEUS_MODULE)
+        files.append(f"--filename={module / 'example' / 'prometheus-operator-crd'}")
         manager = "--field-manager=autoglm-toolchain"
         self._kubectl("apply", "--server-side", "--force-conflicts", manager, *files)
 

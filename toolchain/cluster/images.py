@@ -61,6 +61,9 @@ IMAGES: Sequence[Image] = (
     _single("network-policy-controller", layout.POLICY_IMAGE, packages="images.cluster"),
     _single("local-volume-provisioner", layout.PROVISIONER_IMAGE),
     _single("cert-manager-controller", layout.CERT_MANAGER_IMAGE, user=_NOBODY),
+    _single("prometheus-operator", layout.PROMETHEUS_OPERATOR_IMAGE, user=_NOBODY),
+    # prometheus-operator puts it beside every Prometheus and Alertmanager.
+    _single("prometheus-config-reloader", layout.CONFIG_RELOADER_IMAGE, user=_NOBODY),
 )
 KWOK_IMAGE = _single("kwok", layout.KWOK_IMAGE, user=_NOBODY)
 

@@ -6,12 +6,27 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from components.common.problems import Problem
-from components.monitoring.plan import RELAY_IMAGE, MonitoringPlan, plan_monitoring
+from components.monitoring.plan import (
+    ALERTMANAGER_IMAGE,
+    DCGM_EXPORTER_IMAGE,
+    KUBE_STATE_METRICS_IMAGE,
+    NODE_EXPORTER_IMAGE,
+    PROMETHEUS_IMAGE,
+    RELAY_IMAGE,
+    MonitoringPlan,
+    plan_monitoring,
+)
 from components.monitoring.settings import Monitoring
 from components.monitoring.stack import MonitoredStack
 
 RUNBOOKS: Final = "https://git.example.com/platform/docs/runbooks"
-IMAGES: Final = {RELAY_IMAGE: f"registry.example.com/alert-relay@sha256:{'0' * 64}"}
+IMAGES: Final = {
+    name: f"registry.example.com/{name}@sha256:{'0' * 64}"
+    for name in (
+        *(PROMETHEUS_IMAGE, ALERTMANAGER_IMAGE, RELAY_IMAGE),
+        *(NODE_EXPORTER_IMAGE, KUBE_STATE_METRICS_IMAGE, DCGM_EXPORTER_IMAGE),
+    )
+}
 WECOM: Final = {
     "kind": "wecom",
     "name": "on-call",
@@ -26,6 +41,7 @@ ROUTING: Final[Mapping[str, Any]] = {
     "pages": ["on-call", "platform-group"],
     "tickets": ["platform-group"],
 }
+EGRESS: Final = {"relayEgressCidrs": ["203.0.113.0/24"], "wecomEgressCidrs": ["198.51.100.0/24"]}
 STACK: Final = MonitoredStack(
     namespace="autoglm",
     models={"autoglm-phone-9b": 3},
@@ -35,12 +51,15 @@ STACK: Final = MonitoredStack(
     virtual_ips=("192.168.1.100",),
     nvidia_gpus=16,
     cert_manager=True,
+    agents_namespace="node-agents",
+    gpu_pools=("h100",),
+    node_cidrs=("10.20.0.0/16",),
 )
 
 
 def settings(**changes: Any) -> Monitoring:
     """Complete settings, with changes in camelCase."""
-    raw = {"runbooks": RUNBOOKS, "routing": ROUTING, "relayEgressCidrs": ["203.0.113.0/24"], **changes}
+    raw = {"runbooks": RUNBOOKS, "routing": ROUTING, **EGRESS, **changes}
     return Monitoring.model_validate(raw)
 
 

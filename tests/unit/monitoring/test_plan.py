@@ -15,7 +15,7 @@ from components.common.quantities import GIB
 from components.monitoring.alerts.objectives import BURN_RATES, FIRST_TOKEN_BOUNDS
 from components.monitoring.catalogue import rule_groups
 from components.monitoring.durations import parse_duration
-from components.monitoring.plan import plan_monitoring
+from components.monitoring.plan import RELAY_IMAGE, plan_monitoring
 from components.monitoring.rule import AlertRule, Severity
 from components.monitoring.sizing import (
     BYTES_PER_SAMPLE,
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a receiver that is not used": (
         {"routing": {**ROUTING, "pages": ["platform-group"]}},
         "routing.receivers[0].name",
-        "list it in pages or tickets",
+        "list it in pages, tickets or reports",
     ),
     "nobody told": ({"routing": {**ROUTING, "tickets": []}}, "routing.tickets", "name at least one"),
     "a message to nobody": (
@@ -107,7 +107,8 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_relay_without_its_image_is_refused() -> None:
-    _, found = plan_monitoring(settings(), STACK, images={"vllm": "x"}, protect=True)
+    images = {name: image for name, image in IMAGES.items() if name != RELAY_IMAGE}
+    _, found = plan_monitoring(settings(), STACK, images=images, protect=True)
     assert [problem.path for problem in found] == ["routing.receivers[1]"]
     assert "'alert-relay'" in found[0].message
 

@@ -1,0 +1,160 @@
+"""The DcgmExporter component: metrics of NVIDIA GPUs. No GPU was at hand: it has been planned, not run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import apps, core, meta, networking
+
+from components.common.labels import NODE_POOL, object_labels, selector_labels
+from components.common.network_policies import Flow, isolation, pods_in
+from components.common.pods import http_probe, scratch_volume
+from components.common.quantities import MIB
+from components.monitoring import ports
+from components.monitoring.alerts.accelerators import counters_file
+from components.monitoring.plan import MonitoringPlan
+from components.monitoring.stack import DCGM_EXPORTER, PROMETHEUS
+
+_COUNTERS: Final = "counters.csv"
+_DIRECTORY: Final = "/etc/dcgm-exporter/platform"
+_POD_RESOURCES: Final = "/var/lib/kubelet/pod-resources"
+"""Socket of the kubelet that tells which pod has which GPU."""
+
+
+@dataclass(frozen=True)
+class DcgmExporterArgs:
+    """Inputs of DcgmExporter."""
+
+    namespace: pulumi.Input[str]
+    """Of agents of nodes."""
+    service_account: pulumi.Input[str]
+    plan: MonitoringPlan
+    image: pulumi.Input[str]
+
+
+class DcgmExporter(pulumi.ComponentResource):
+    """Load, memory, temperature and errors of the GPUs of every node that has some.
+
+    It is root on the node's GPUs without being given one: NVIDIA's container runtime shows it all of them,
+    and takes none away from pods. It has no capabilities, which the counters of its list do without.
+    """
+
+    def __init__(self, name: str, args: DcgmExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("autoglm:monitoring:DcgmExporter", name, None, opts)
+        plan = args.plan
+        child = pulumi.ResourceOptions(parent=self)
+        labels = object_labels(DCGM_EXPORTER, DCGM_EXPORTER, component="monitoring")
+        selector = selector_labels(DCGM_EXPORTER, DCGM_EXPORTER)
+        metadata = meta.v1.ObjectMetaArgs(name=DCGM_EXPORTER, namespace=args.namespace, labels=labels)
+        counters = core.v1.ConfigMap(name, metadata=metadata, data={_COUNTERS: counters_file()}, opts=child)
+        isolated = networking.v1.NetworkPolicy(
+            name,
+            metadata=metadata,
+            spec=isolation(
+                selector,
+                ingress=[
+                    Flow(
+                        (pods_in(plan.settings.namespace, {"app.kubernetes.io/name": PROMETHEUS}),),
+                        (ports.DCGM_EXPORTER,),
+                    )
+                ],
+            ),
+            opts=child,
+        )
+        apps.v1.DaemonSet(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(
+                name=DCGM_EXPORTER,
+                namespace=args.namespace,
+                labels=labels,
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=apps.v1.DaemonSetSpecArgs(
+                revision_history_limit=3,
+                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=_pod(args)
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[counters, isolated]),
+        )
+        self.register_outputs({})
+
+
+def _pod(args: DcgmExporterArgs) -> core.v1.PodSpecArgs:
+    expressions = [
+        core.v1.NodeSelectorRequirementArgs(
+            key=NODE_POOL, operator="In", values=list(args.plan.stack.gpu_pools)
+        )
+    ]
+    return core.v1.PodSpecArgs(
+        service_account_name=args.service_account,
+        automount_service_account_token=False,
+        enable_service_links=False,
+        # DCGM opens the devices as root.
+        security_context=core.v1.PodSecurityContextArgs(
+            seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault")
+        ),
+        priority_class_name="system-node-critical",
+        termination_grace_period_seconds=30,
+        affinity=core.v1.AffinityArgs(
+            node_affinity=core.v1.NodeAffinityArgs(
+                required_during_scheduling_ignored_during_execution=core.v1.NodeSelectorArgs(
+                    node_selector_terms=[core.v1.NodeSelectorTermArgs(match_expressions=expressions)]
+                )
+            )
+        ),
+        tolerations=[core.v1.TolerationArgs(operator="Exists")],
+        containers=[
+            core.v1.ContainerArgs(
+                name="dcgm-exporter",
+                image=args.image,
+                image_pull_policy="IfNotPresent",
+                args=[
+                    f"--address=:{ports.DCGM_EXPORTER}",
+                    f"--collectors={_DIRECTORY}/{_COUNTERS}",
+                    "--kubernetes=true",
+                ],
+                env=[
+                    core.v1.EnvVarArgs(name="NVIDIA_VISIBLE_DEVICES", value="all"),
+                    core.v1.EnvVarArgs(name="NVIDIA_DRIVER_CAPABILITIES", value="utility,compute"),
+                ],
+                ports=[
+                    core.v1.ContainerPortArgs(
+                        name="metrics", container_port=ports.DCGM_EXPORTER, protocol="TCP"
+                    )
+                ],
+                resources=args.plan.shares.dcgm_exporter.requirements(),
+                security_context=core.v1.SecurityContextArgs(
+                    run_as_user=0,
+                    run_as_non_root=False,
+                    allow_privilege_escalation=False,
+                    read_only_root_filesystem=True,
+                    capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+                    seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+                ),
+                startup_probe=http_probe("/health", "metrics", period=10, failures=30),
+                readiness_probe=http_probe("/health", "metrics", period=10),
+                liveness_probe=http_probe("/health", "metrics", period=30),
+                termination_message_policy="FallbackToLogsOnError",
+                volume_mounts=[
+                    core.v1.VolumeMountArgs(name="counters", mount_path=_DIRECTORY, read_only=True),
+                    core.v1.VolumeMountArgs(name="pod-resources", mount_path=_POD_RESOURCES, read_only=True),
+                    core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+                ],
+            )
+        ],
+        volumes=[
+            core.v1.VolumeArgs(
+                name="counters",
+                config_map=core.v1.ConfigMapVolumeSourceArgs(name=DCGM_EXPORTER, default_mode=0o444),
+            ),
+            core.v1.VolumeArgs(
+                name="pod-resources",
+                host_path=core.v1.HostPathVolumeSourceArgs(path=_POD_RESOURCES, type="Directory"),
+            ),
+            scratch_volume("tmp", 16 * MIB),
+        ],
+    )
