@@ -1,7 +1,9 @@
 """Preview of stack prod without credentials: ÷ an empty program; with ten times the models; without the pack.
 
-All of them alternate in every round, so that none has the warmer machine, and start from an empty state. It
-needs the engine, neither root nor a cluster:
+Printed are medians of the seconds that pass and of the processor time of all processes of a preview (engine,
+language host, program, plugins, pack), and the processor time of the pack's own process. All cases alternate
+in every round, so that none has the warmer machine, and start from an empty state. It needs the engine,
+neither root nor a cluster:
 
     python3 -m toolchain engine && .toolchain/venv/bin/python -m benchmarks.preview --rounds 5
 """
@@ -12,11 +14,13 @@ import argparse
 import copy
 import json
 import os
+import resource
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,23 +84,78 @@ def measure(folder: Path, stack: str, rounds: int, times: int) -> None:
         ),
     ]
     seconds: dict[str, list[float]] = {case.name: [] for case in cases}
+    processor: dict[str, list[float]] = {case.name: [] for case in cases}
+    pack: dict[str, list[float]] = {case.name: [] for case in cases}
     resources: dict[str, int] = {}
     for number in range(rounds + 1):
         for case in cases:
-            spent, resources[case.name] = preview(case, stack, folder)
+            before = _processor_seconds()
+            with PackProcess(folder) as watched:
+                spent, resources[case.name] = preview(case, stack, folder)
             if number:  # the first round only fills caches
                 seconds[case.name].append(spent)
+                processor[case.name].append(_processor_seconds() - before)
+                pack[case.name].append(watched.seconds)
         print(f"round {number} of {rounds}" + ("" if number else ", not counted"), flush=True)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():
         spread = f"{min(seconds[name]):.1f} to {max(seconds[name]):.1f}"
         print(f"{name}: {median:.2f} s ({spread} s), {resources[name]} resources")
+        whole, own = statistics.median(processor[name]), statistics.median(pack[name])
+        print(f"    processor time {whole:.2f} s, of it the pack's process {own:.2f} s")
     _ratio(medians, stack, "empty program")
     _ratio(medians, f"{stack}, no pack", "empty program, no pack")
     _ratio(medians, f"{stack}, {times}× the models", stack)
     _ratio(medians, stack, f"{stack}, no pack")
     per_resource = (medians[stack] - medians["empty program"]) / resources[stack]
     print(f"each resource of {stack}: {per_resource * 1000:.0f} ms, pack included")
+
+
+class PackProcess:
+    """Processor time of the process that serves the pack while the block runs, read from /proc (Linux)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.seconds = 0.0
+        self._mark = f"PULUMI_BACKEND_URL=file://{folder}".encode()
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._run)
+
+    def __enter__(self) -> PackProcess:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watch.join()
+
+    def _run(self) -> None:
+        found: Path | None = None
+        while not self._ended.wait(0.05):
+            found = found or next(self._packs(), None)
+            if found is not None:
+                try:
+                    fields = (found / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    return
+                self.seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _packs(self) -> Iterator[Path]:
+        """The Python process of a preview of this measurement whose program is the pack."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (process / "cmdline").read_bytes().split(b"\0")
+                # A folder that the engine was told, or the one that the pack as a program names.
+                pack = any(one.rstrip(b"/").endswith(b"/policies") for one in arguments)
+                if pack and b"python" in arguments[0] and self._mark in (process / "environ").read_bytes():
+                    yield process
+            except OSError:
+                continue
+
+
+def _processor_seconds() -> float:
+    """User and system time of every process that this one, or a child of its, has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _ratio(medians: Mapping[str, float], name: str, reference: str) -> None:
