@@ -22,7 +22,6 @@ from policies.resource import Resource
 from tests.unit.graph import Registration, record
 from tests.unit.monitoring.examples import IMAGES, RUNBOOKS, plan
 
-
 AGENTS_NEED = {
     ("pod-host-network", "node-exporter"),
     ("pod-host-path", "node-exporter"),
