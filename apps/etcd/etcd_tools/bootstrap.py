@@ -72,8 +72,9 @@ def ask(other: Other, timeout: float = 3.0) -> Peer:
             "cluster/member/list", {"linearizable": True}
         )
         return Peer(other.name, other.peer_url, members_of(answer), confirmed=True)
-    except Refused as error:
-        silence = str(error)
+    except Refused:
+        # Whatever the reason: the members' port says more.
+        pass
     try:
         said = request(other.peer_url + announcement.PATH, other.peer, timeout)
         if said.status == HTTPStatus.OK:
@@ -84,7 +85,7 @@ def ask(other: Other, timeout: float = 3.0) -> Peer:
             return Peer(other.name, other.peer_url, members, address=listed.address)
         silence = f"status {listed.status} of /members"
     except Refused as error:
-        silence = f"{silence}; {error}"
+        silence = str(error)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         silence = f"not etcd: {error!r}"
     return Peer(other.name, other.peer_url, silence=silence)
