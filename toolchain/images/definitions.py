@@ -20,7 +20,8 @@ ETCD_MODULE: Final = "go.etcd.io/etcd/server/v3"
 _NOBODY: Final = "65532:65532"
 APPS: Final = paths.ROOT / "apps"
 REQUIREMENTS_WEIGHTS: Final = APPS / "weights" / "requirements.txt"
-"""Of this image and of the one that Docker builds."""
+REQUIREMENTS_AUDIT: Final = APPS / "audit" / "requirements.txt"
+"""Of these images and of those that Docker builds."""
 
 PYTHON_SET: Final = "images.python"
 VLLM_SET: Final = "images.vllm-cpu"
@@ -237,11 +238,23 @@ def vllm_cpu() -> LocalImage:
     return LocalImage("vllm-cpu", vllm_version(), oci.assemble(layers, config))
 
 
-def _weights_nodes(scratch: Path, update: object) -> dict[str, oci.Node]:
-    root = _python_root()
-    site = _packages(REQUIREMENTS_WEIGHTS, scratch, update)
-    rootfs.compile_bytecode(root, site)
-    return oci.tree(site, rootfs.SITE_PACKAGES, keep=_keep_package_file)
+def _requirements_layer(name: str, requirements: Path) -> oci.Blob:
+    """What an app installs from PyPI."""
+
+    def nodes(scratch: Path, update: object) -> dict[str, oci.Node]:
+        root = _python_root()
+        site = _packages(requirements, scratch, update)
+        rootfs.compile_bytecode(root, site)
+        return oci.tree(site, rootfs.SITE_PACKAGES, keep=_keep_package_file)
+
+    key = artefacts.digest(
+        requirements,
+        pypi.REQUIREMENTS_UV,
+        _DEVELOPMENT.pattern,
+        debian.key(*debian.package_set(PYTHON_SET)),
+        _code(*_RECIPE),
+    )
+    return _layer(name, key, name, nodes)
 
 
 def _application_nodes(package: Path) -> dict[str, oci.Node]:
@@ -252,23 +265,21 @@ def _application_nodes(package: Path) -> dict[str, oci.Node]:
     )
 
 
+def _python_app(name: str, package: Path, requirements: Path) -> LocalImage:
+    layers = [base_layer(), _requirements_layer(name, requirements), oci.layer(_application_nodes(package))]
+    config = oci.Config(command=("python3", "-m", package.name), environment=COMMON_ENVIRONMENT)
+    image = oci.assemble(layers, config)
+    return LocalImage(name, image.manifest.sha256[:12], image)
+
+
 def weights() -> LocalImage:
     """The fetcher and verifier of model weights."""
-    key = artefacts.digest(
-        REQUIREMENTS_WEIGHTS,
-        pypi.REQUIREMENTS_UV,
-        _DEVELOPMENT.pattern,
-        debian.key(*debian.package_set(PYTHON_SET)),
-        _code(*_RECIPE),
-    )
-    layers = [
-        base_layer(),
-        _layer("weights", key, "weights", _weights_nodes),
-        oci.layer(_application_nodes(APPS / "weights" / "weights")),
-    ]
-    config = oci.Config(command=("python3", "-m", "weights"), environment=COMMON_ENVIRONMENT)
-    image = oci.assemble(layers, config)
-    return LocalImage("weights", image.manifest.sha256[:12], image)
+    return _python_app("weights", APPS / "weights" / "weights", REQUIREMENTS_WEIGHTS)
+
+
+def audit() -> LocalImage:
+    """The collector, sealer and verifier of the audit trail."""
+    return _python_app("audit", APPS / "audit" / "audit_trail", REQUIREMENTS_AUDIT)
 
 
 def probe() -> LocalImage:
@@ -368,5 +379,6 @@ ON_REQUEST: Final = {
     "node-exporter": node_exporter,
     "kube-state-metrics": kube_state_metrics,
     "alert-relay": alert_relay,
+    "audit": audit,
 }
 """Images that stack dev does without."""

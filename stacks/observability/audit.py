@@ -1,0 +1,81 @@
+"""The audit trail of a stack: which nodes have logs, and which pods' access lines are in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.audit.component import AuditTrail, AuditTrailArgs
+from components.audit.plan import IMAGE, AuditPlan, Logs, plan_audit
+from components.audit.settings import CONTROL_PLANE, Audit
+from components.common.labels import NODE_POOL
+from components.common.problems import Problem, below
+from components.eks.plan import EksPlan
+from components.gke.plan import GkePlan
+from components.onprem.plan import OnpremPlan
+from components.tenant_namespace.component import TenantNamespace
+from stacks.clusters import ClusterPlan
+from stacks.settings import Settings
+from stacks.targets.target import Target
+
+SECTION = "audit"
+_MODEL_CONTAINER = "vllm"
+_PROXY_CONTAINER = "haproxy"
+
+
+def plan_stack_audit(
+    settings: Settings, cluster: ClusterPlan, images: Mapping[str, str]
+) -> tuple[AuditPlan | None, list[Problem]]:
+    """The plan of the trail, or None; problems with the paths of the whole file."""
+    audit: Audit | None = settings.audit
+    if audit is None:
+        return None, []
+    plan, problems = plan_audit(
+        audit,
+        images=images,
+        logs=_logs(settings, cluster),
+        protect=settings.data_protection == "protected",
+        print_records=getattr(settings, "logging", None) is not None,
+        managed_api_server=isinstance(cluster.below, EksPlan | GkePlan),
+        nodes=_nodes(audit, cluster),
+    )
+    return plan, list(below(SECTION, problems))
+
+
+def build_stack_audit(plan: AuditPlan, *, target: Target, tenant: TenantNamespace) -> dict[str, Any]:
+    """Collectors and Jobs, in the namespace of the nodes' agents."""
+    trail = AuditTrail(
+        "audit",
+        AuditTrailArgs(
+            namespace=tenant.name,
+            service_account=tenant.service_account,
+            plan=plan,
+            image=target.images[IMAGE],
+        ),
+        target.options,
+    )
+    return {"auditTrails": trail.trails}
+
+
+def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:
+    """Names of pod log folders begin with the namespace and an underscore."""
+    model = (f"{settings.tenant.namespace}_*/{_MODEL_CONTAINER}/*.log*",)
+    below_it = cluster.below
+    if isinstance(below_it, OnpremPlan):
+        return Logs(model, (f"{below_it.settings.entry_namespace}_*/{_PROXY_CONTAINER}/*.log*",))
+    return Logs(model)
+
+
+def _nodes(audit: Audit, cluster: ClusterPlan) -> int | None:
+    """How many nodes the selector means, where the settings tell."""
+    pool = cluster.pool(audit.node_selector.get(NODE_POOL, ""))
+    if pool is not None:
+        return pool.max_nodes
+    below_it = cluster.below
+    if (
+        CONTROL_PLANE in audit.node_selector
+        and isinstance(below_it, OnpremPlan)
+        and below_it.hosts is not None
+    ):
+        return sum(host.control_plane for host in below_it.hosts.hosts)
+    return None
