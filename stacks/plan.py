@@ -19,6 +19,8 @@ from stacks.cloud_services import (
     source_bucket_problems,
 )
 from stacks.clusters import ClusterPlan, plan_cluster
+from stacks.cost.ceiling import ceiling_problems
+from stacks.cost.stack import planned_cost
 from stacks.images import resolve_images
 from stacks.load import load_settings
 from stacks.model_plan import ModelPlan, ModelPlanner
@@ -92,6 +94,9 @@ def plan_platform(
         problems.extend(planner.problems)
         if plan is not None:
             plans.append(plan)
+    if len(plans) == len(settings.models):
+        cost = planned_cost(settings, cluster, models=plans, buckets=buckets, entry=entry)
+        problems.extend(below("costCeiling", ceiling_problems(settings.cost_ceiling, cost)))
     if problems:
         raise SettingsError(file, problems)
     return PlatformPlan(

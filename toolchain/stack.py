@@ -32,6 +32,8 @@ CONFIG: Final = paths.TOOLCHAIN / "config"
 
 POLICIES: Final = paths.ROOT / "policies"
 LEVELS: Final = POLICIES / "levels"
+ANALYZER: Final = POLICIES / "analyzer"
+"""The policy pack as a program that the engine starts itself, without a language host."""
 
 EMBEDDED: Final = "dev"
 """Stack of the embedded cluster."""
@@ -55,7 +57,7 @@ def environment() -> dict[str, str]:
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "PULUMI_OPTION_POLICY_PACK": str(POLICIES),
+        "PULUMI_OPTION_POLICY_PACK": str(ANALYZER),
         **python_env.BYTE_CODE,
         **_direct_addresses(),
     }

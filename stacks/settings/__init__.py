@@ -13,8 +13,10 @@ from pydantic import Field
 from components.common.schema import FrozenModel
 from components.etcd.settings import EtcdSettings
 from components.load_balancer.settings import Entry
+from components.monitoring.settings import Monitoring
 from components.object_storage.settings import Buckets
 from components.operators.settings import Operators
+from stacks.cost.ceiling import CostCeiling
 from stacks.settings.cluster import Cluster
 from stacks.settings.images import LocalImages, RegistryImages
 from stacks.settings.model import Model
@@ -40,5 +42,9 @@ class Settings(FrozenModel):
     """The platform's own etcd, which the registry of model servers is kept in; without it, there is none."""
     operators: Operators | None = None
     """Operators that other sections need: installed from their charts, or there already."""
+    monitoring: Monitoring | None = None
+    """Metrics, alerts, dashboards and reports; without it, nobody is told of anything."""
+    cost_ceiling: CostCeiling | None = None
+    """The most that the stack may cost a month; without it, there is no bound. On EKS and GKE."""
     data_protection: Literal["none", "protected"] = "protected"
     """`protected` refuses to delete what holds data, and keeps it if forced; `none` is for trying out."""
