@@ -62,8 +62,14 @@ IMAGES: Sequence[Image] = (
     _single("local-volume-provisioner", layout.PROVISIONER_IMAGE),
     _single("cert-manager-controller", layout.CERT_MANAGER_IMAGE, user=_NOBODY),
     _single("prometheus-operator", layout.PROMETHEUS_OPERATOR_IMAGE, user=_NOBODY),
-    # prometheus-operator puts it beside every Prometheus and Alertmanager.
-    _single("prometheus-config-reloader", layout.CONFIG_RELOADER_IMAGE, user=_NOBODY),
+    # prometheus-operator puts it beside every Prometheus and Alertmanager, and names it by its path.
+    Image(
+        layout.CONFIG_RELOADER_IMAGE,
+        ("prometheus-config-reloader",),
+        ("/bin/prometheus-config-reloader",),
+        _NOBODY,
+        links=(("bin/prometheus-config-reloader", "../usr/local/bin/prometheus-config-reloader"),),
+    ),
 )
 KWOK_IMAGE = _single("kwok", layout.KWOK_IMAGE, user=_NOBODY)
 
