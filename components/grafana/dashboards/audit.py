@@ -134,6 +134,7 @@ def _collecting(view: View) -> Section:
                 units.Short,
                 Query("sum by (rule) (increase(audit_anomalies_total[1h]))", "{{rule}}"),
                 meaning="Within an hour.",
+                bars=True,
             ),
         ],
         per_line=2,
@@ -175,6 +176,7 @@ def _who() -> Section:
                 RecordQuery("*"),
                 "result",
                 meaning="How requests ended: success, denied, failure; raised is an anomaly.",
+                colours={"success": GREEN, "denied": YELLOW, "failure": "orange", "raised": RED},
             ),
             top("Users", RecordQuery("source:kubernetes"), "user", "User", meaning="With the most requests."),
             top(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models import table
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from components.grafana.dashboards.audit import audit
 from components.grafana.dashboards.entry import entry
@@ -42,4 +43,14 @@ def name(dashboard: Dashboard) -> str:
 
 def document(dashboard: Dashboard) -> str:
     """The dashboard as Grafana reads it: JSON, the same text for the same stack."""
+    _as_grafana_has_it(dashboard)
     return JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(dashboard)
+
+
+def _as_grafana_has_it(dashboard: Dashboard) -> None:
+    """Without what the SDK always writes, and Grafana 13's own types do not have."""
+    for variable in dashboard.templating.list_val or []:
+        variable.auto = variable.auto_count = variable.auto_min = None
+    for panel in dashboard.panels or []:
+        if isinstance(panel, Panel) and isinstance(panel.options, table.Options):
+            panel.options.footer = None

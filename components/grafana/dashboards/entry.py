@@ -11,6 +11,7 @@ from components.grafana.dashboards.page import Section, page
 from components.grafana.dashboards.panels import (
     GREEN,
     RED,
+    STATUS,
     YELLOW,
     Limit,
     Query,
@@ -123,6 +124,7 @@ def _requests(view: View) -> Section:
                 Query(f"sum by (status) {rate}", "{{status}}"),
                 meaning="Requests for answers that reach the models, by class of status code.",
                 stacked=True,
+                colours=STATUS,
             ),
             time_series(
                 view,

@@ -98,7 +98,6 @@ def _now(view: View, members: int) -> Section:
                 quantiles(f"etcd_disk_wal_fsync_duration_seconds_bucket{where}", "", 0.99)[0],
                 meaning="Until a write is on the disk, of all members together.",
                 steps=(Step(None, GREEN), Step(view.limits.etcd_fsync_seconds, RED)),
-                decimals=1,
                 alert=view.alert("EtcdSlowDisk"),
             ),
             single(
@@ -140,7 +139,7 @@ def _disk(view: View) -> Section:
             ),
             time_series(
                 view,
-                "Database, of its quota",
+                "Part of the quota",
                 units.PercentUnit,
                 Query(
                     f"max by (pod) (etcd_mvcc_db_total_size_in_bytes{where}) "

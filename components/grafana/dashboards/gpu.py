@@ -161,6 +161,7 @@ def _faults(view: View) -> Section:
                     f"{_LEGEND} XID {{{{xid}}}}",
                 ),
                 meaning="Within ten minutes, by code.",
+                bars=True,
                 runbooks=[view.alert("GpuXidError")],
             ),
             time_series(

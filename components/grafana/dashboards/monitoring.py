@@ -185,7 +185,7 @@ def _scraping(view: View) -> Section:
 
 def _delivery(view: View) -> Section:
     sent, failed = (
-        f"sum by (integration) (rate(alertmanager_notifications_{what}[$__rate_interval])) * 60"
+        f"sum by (integration) (increase(alertmanager_notifications_{what}[10m])) > 0"
         for what in ("total", "failed_total")
     )
     return Section(
@@ -215,7 +215,8 @@ def _delivery(view: View) -> Section:
                 units.Short,
                 Query(sent, "{{integration}} sent"),
                 Query(failed, "{{integration}} failed"),
-                meaning="Messages of Alertmanager per minute.",
+                meaning="Messages of Alertmanager within ten minutes, of the ways that had any.",
+                bars=True,
                 runbooks=[view.alert("NotificationsFailing")],
             ),
             time_series(
@@ -224,10 +225,10 @@ def _delivery(view: View) -> Section:
                 units.Seconds,
                 Query(
                     "histogram_quantile(0.99, sum by (integration, le) "
-                    "(rate(alertmanager_notification_latency_seconds_bucket[$__rate_interval])))",
+                    "(rate(alertmanager_notification_latency_seconds_bucket[1h])))",
                     "{{integration}}",
                 ),
-                meaning="Until the other side has taken a message.",
+                meaning="Until the other side has taken a message; of an hour, for there are few.",
             ),
         ],
         per_line=4,

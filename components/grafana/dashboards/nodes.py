@@ -157,7 +157,6 @@ def _machines(view: View) -> Section:
                 limit=Limit(
                     limits.disk_free_page_percent / 100,
                     view.alert("NodeDiskFull"),
-                    below=True,
                     first=limits.disk_free_percent / 100,
                 ),
                 most=1,
@@ -214,7 +213,7 @@ def _room(view: View) -> Section:
                     "{{namespace}}/{{persistentvolumeclaim}}",
                 ),
                 meaning="Of each volume that a pod has mounted.",
-                limit=Limit(limits.disk_free_percent / 100, view.alert("VolumeFillingUp"), below=True),
+                limit=Limit(limits.disk_free_percent / 100, view.alert("VolumeFillingUp")),
                 most=1,
             ),
             time_series(

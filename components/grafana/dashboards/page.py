@@ -64,7 +64,6 @@ class Variable:
             .label(self.label)
             .datasource(metrics_source())
             .query(self.query)
-            .definition(self.query)
             .multi(True)
             .include_all(True)
             .all_value(ALL)

@@ -19,6 +19,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
+    GraphDrawStyle,
     GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
@@ -31,6 +32,9 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardLink,
     DashboardLinkType,
     DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColor,
+    FieldColorModeId,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -45,6 +49,10 @@ GREEN: Final = "green"
 YELLOW: Final = "yellow"
 RED: Final = "red"
 BLUE: Final = "blue"
+STATUS: Final = {"2xx": GREEN, "3xx": BLUE, "4xx": YELLOW, "5xx": RED}
+"""Colours of classes of status codes."""
+TOKENS_PER_SECOND: Final = "si:tok/s"
+"""A unit of one's own, which Grafana scales by thousands."""
 
 Panel: TypeAlias = timeseries.Panel | stat.Panel | table.Panel | statetimeline.Panel
 
@@ -74,10 +82,8 @@ class Limit:
 
     value: float
     alert: AlertRule
-    below: bool = False
-    """Whether it is what lies below that is bad."""
     first: float | None = None
-    """A milder limit that comes before."""
+    """Where a milder alert on the same begins."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,16 @@ def time_series(
     meaning: str,
     limit: Limit | None = None,
     stacked: bool = False,
+    bars: bool = False,
+    colours: Mapping[str, str] | None = None,
     most: float | None = None,
     runbooks: Sequence[AlertRule] = (),
 ) -> timeseries.Panel:
     """Lines over time.
 
     :param meaning: what the panel tells, for its tooltip.
+    :param bars: for what is counted and rarely happens.
+    :param colours: by name of the line, where one means something.
     :param most: upper end of the axis, where values have one.
     :param runbooks: alerts on the same matter that draw no line.
     """
@@ -112,8 +122,9 @@ def time_series(
         .datasource(metrics_source())
         .unit(unit)
         .min(0)
-        .line_width(1)
-        .fill_opacity(25 if stacked else 8)
+        .draw_style(GraphDrawStyle.BARS if bars else GraphDrawStyle.LINE)
+        .line_width(0 if stacked or bars else 1)
+        .fill_opacity(60 if stacked or bars else 8)
         .show_points(VisibilityMode.NEVER)
         .legend(
             VizLegendOptions()
@@ -127,10 +138,11 @@ def time_series(
     )
     if most is not None:
         panel.max(most)
+    coloured(panel, colours or {})
     if stacked:
         panel.stacking(StackingConfig().mode(StackingMode.NORMAL).group("A"))
     if limit is not None:
-        panel.thresholds(_thresholds(_steps(limit))).thresholds_style(
+        panel.thresholds(_thresholds(_lines(limit))).thresholds_style(
             GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         )
     alerts = [*([limit.alert] if limit is not None else []), *runbooks]
@@ -260,14 +272,18 @@ def quantiles(buckets: str, by: str, *wanted: float, legend: str = "") -> tuple[
     )
 
 
-def _steps(limit: Limit) -> list[Step]:
-    """Colours around a limit."""
-    if limit.below:
-        middle = [] if limit.first is None else [Step(limit.value, YELLOW)]
-        end = limit.value if limit.first is None else limit.first
-        return [Step(None, RED), *middle, Step(end, GREEN)]
-    middle = [] if limit.first is None else [Step(limit.first, YELLOW)]
-    return [Step(None, GREEN), *middle, Step(limit.value, RED)]
+def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
+    """The panel, with the colours of lines that mean something, by name."""
+    for name, colour in colours.items():
+        fixed = FieldColor(mode=FieldColorModeId.FIXED, fixed_color=colour)
+        panel.override_by_name(name, [DynamicConfigValue(id_val="color", value=fixed)])
+    return panel
+
+
+def _lines(limit: Limit) -> list[Step]:
+    """Each line has the colour of what it means, whichever side of it is bad."""
+    lines = [Step(limit.value, RED), *([] if limit.first is None else [Step(limit.first, YELLOW)])]
+    return [Step(None, GREEN), *sorted(lines, key=lambda step: step.value or 0)]
 
 
 def _thresholds(steps: Sequence[Step]) -> dashboards.ThresholdsConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,7 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, Threshold, ThresholdsMode
 from grafana_foundation_sdk.models.elasticsearch import TermsOrder
 
+from components.grafana.dashboards.panels import coloured
 from components.grafana.dashboards.view import log_source
 
 TIME: Final = "@timestamp"
@@ -82,10 +84,12 @@ def count(title: str, records: RecordQuery, *, meaning: str, bad: bool = False) 
     )
 
 
-def over_time(title: str, records: RecordQuery, field: str, *, meaning: str) -> timeseries.Panel:
+def over_time(
+    title: str, records: RecordQuery, field: str, *, meaning: str, colours: Mapping[str, str]
+) -> timeseries.Panel:
     """Their number by the values of a field, over time."""
     query = records.target().alias(f"{{{{term {field}}}}}")
-    return (
+    panel = (
         timeseries.Panel()
         .title(title)
         .description(meaning)
@@ -106,6 +110,7 @@ def over_time(title: str, records: RecordQuery, field: str, *, meaning: str) -> 
         )
         .targets([query.bucket_aggs([_terms("2", field), _by_time("3")])])
     )
+    return coloured(panel, colours)
 
 
 def top(title: str, records: RecordQuery, field: str, heading: str, *, meaning: str) -> table.Panel:
@@ -118,7 +123,11 @@ def top(title: str, records: RecordQuery, field: str, heading: str, *, meaning: 
         .unit(units.Short)
         .with_transformation(
             DataTransformerConfig(
-                id_val="organize", options={"renameByName": {field: heading, "Count": "Records"}}
+                id_val="organize",
+                options={
+                    "indexByName": {field: 0, "Count": 1},
+                    "renameByName": {field: heading, "Count": "Records"},
+                },
             )
         )
         .targets([records.target().bucket_aggs([_terms("2", field)])])
