@@ -10,7 +10,7 @@ from typing import Final
 from policies.kubernetes import KubernetesObject, Pod, is_extended, pods_of
 from policies.resource import Resource
 from policies.rule import Option, Rule, Stack, StackRule, StackViolation
-from policies.values import UNKNOWN, child, integer, quantity, safe_key, show
+from policies.values import UNKNOWN, child, elements, integer, quantity, safe_key, show
 
 _MAX_REPLICAS: Final = 100
 _MAX_ACCELERATORS: Final = 512
@@ -33,9 +33,25 @@ def _replica_fields(one: KubernetesObject) -> list[tuple[str, object]]:
             )
             return [(one.at(*keys), child(one.body, *keys))]
         return []
-    names = {"ScaledObject": "maxReplicaCount", "Rollout": "replicas", "LeaderWorkerSet": "replicas"}
-    name = names.get(one.kind)
-    return [(one.at("spec", name), child(spec, name))] if name else []
+    name = _CUSTOM_REPLICAS.get(one.kind)
+    found = [(one.at("spec", name), child(spec, name))] if name else []
+    if one.kind == "Elasticsearch":
+        found += [
+            (one.at("spec", f"nodeSets[{index}]", "count"), child(nodes, "count"))
+            for index, nodes in elements(child(spec, "nodeSets"))
+        ]
+    if one.kind in ("Beat", "Agent"):
+        found.append((one.at("spec", "deployment", "replicas"), child(spec, "deployment", "replicas")))
+    return found
+
+
+_CUSTOM_REPLICAS: Final[Mapping[str, str]] = {
+    "ScaledObject": "maxReplicaCount",
+    **dict.fromkeys(("Rollout", "LeaderWorkerSet"), "replicas"),
+    **dict.fromkeys(("Prometheus", "PrometheusAgent", "Alertmanager", "ThanosRuler"), "replicas"),
+    **dict.fromkeys(("Kibana", "Logstash", "ApmServer", "EnterpriseSearch", "ElasticMapsServer"), "count"),
+}
+"""Field of the specification that says how many pods there can be, by kind of custom resource."""
 
 
 def _replicas(resource: Resource) -> list[str]:

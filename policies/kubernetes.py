@@ -8,9 +8,10 @@ is found as well.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from policies import operators
 from policies.values import UNKNOWN, child, elements, entries, label, quantity, safe_key
 
 _POD_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,7 +27,8 @@ _POD_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where the pod's metadata and spec lie in the built-in kinds."""
 
-_CONTAINER_FIELDS: Final = ("containers", "initContainers", "ephemeralContainers")
+CONTAINER_LISTS: Final = ("containers", "initContainers", "ephemeralContainers")
+"""Fields of a pod's specification that list containers."""
 _BATCH_KINDS: Final = frozenset({"Job", "CronJob"})
 _SERVING_COMPONENTS: Final = frozenset({"inference", "serving"})
 _COMPONENT_LABEL: Final = "app.kubernetes.io/component"
@@ -142,7 +144,7 @@ class Pod:
 
     def containers(self) -> Iterator[Container]:
         """Every container: main, init (sidecars among them) and ephemeral."""
-        for name in _CONTAINER_FIELDS:
+        for name in CONTAINER_LISTS:
             for index, body in elements(self.spec.get(name)):
                 if isinstance(body, Mapping):
                     yield Container(f"{self.path}.{name}[{index}]".lstrip("."), _role(name, body), body, self)
@@ -203,7 +205,7 @@ def pods_of(owner: KubernetesObject) -> Iterator[Pod]:
     keys = _POD_PATHS.get(owner.kind) if owner.builtin else None
     if keys is None:
         if owner.kind != "CustomResourceDefinition":
-            yield from _search(owner, owner.body, owner.path, 0)
+            yield from _custom_pods(owner)
         return
     holder = child(owner.body, *keys)
     spec = child(holder, "spec")
@@ -211,7 +213,29 @@ def pods_of(owner: KubernetesObject) -> Iterator[Pod]:
         yield Pod(owner, owner.at(*keys, "spec"), spec, child(holder, "metadata"))
 
 
-_POD_FIELDS: Final = (*_CONTAINER_FIELDS, "volumes", "securityContext", "hostNetwork", "hostPID", "hostIPC")
+def pod_specifications(owner: KubernetesObject) -> Iterator[tuple[str, object]]:
+    """What stands where a pod's specification belongs in a kind that has one, with its path."""
+    keys = _POD_PATHS.get(owner.kind) if owner.builtin else None
+    if keys is not None:
+        yield f"{owner} {owner.at(*keys, 'spec')}", child(owner.body, *keys, "spec")
+    elif operators.is_known(owner.group, owner.kind):
+        yield f"{owner} {owner.at('spec')}", child(owner.body, "spec")
+
+
+_POD_ONLY_FIELDS: Final = ("hostNetwork", "hostPID", "hostIPC", "hostUsers")
+"""What nothing but the specification of a pod has."""
+
+
+def _custom_pods(owner: KubernetesObject) -> Iterator[Pod]:
+    known = None if owner.partial else operators.templates(owner.group, owner.kind, owner.body)
+    if known is None:
+        yield from _search(owner, owner.body, owner.path, 0)
+        return
+    for template in known:
+        yield Pod(owner, owner.at(*template.keys), template.spec, template.metadata)
+
+
+_POD_FIELDS: Final = (*CONTAINER_LISTS, "volumes", "securityContext", "hostNetwork", "hostPID", "hostIPC")
 """A patch that states none of these leaves the pods as they are."""
 
 
@@ -230,9 +254,12 @@ def _search(owner: KubernetesObject, value: object, path: str, depth: int) -> It
             main = [one for _, one in elements(item.get("containers"))]
             yield Pod(owner, below, {**item, "containers": [*main, item["model"]]}, item)
         elif isinstance(item, Mapping) and any(
-            isinstance(item.get(name), list | tuple) for name in _CONTAINER_FIELDS
+            isinstance(item.get(name), list | tuple) for name in CONTAINER_LISTS
         ):
             yield Pod(owner, below, item, value.get("metadata"))
+        elif key == "spec" and isinstance(item, Mapping) and any(name in item for name in _POD_ONLY_FIELDS):
+            # A template that names no container: its controller has them, and this applies to all.
+            yield Pod(replace(owner, partial=True), below, item, value.get("metadata"))
         else:
             yield from _search(owner, item, below, depth + 1)
 
@@ -265,7 +292,7 @@ def malformed_pods(
             continue
         if not spec.get("containers") and not owner.partial:
             found.append(f"{path}.containers: is missing or empty")
-        for name in (*_CONTAINER_FIELDS, "volumes"):
+        for name in (*CONTAINER_LISTS, "volumes"):
             value = spec.get(name)
             if value is None or value is UNKNOWN:
                 continue

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from policies.iam import DOCUMENTS
+from policies.kubernetes import CONTAINER_LISTS
 from policies.resource import Resource
 from policies.rule import KUBERNETES, Option, Rule
 from policies.values import UNKNOWN, child, elements, entries, safe_key
@@ -89,7 +90,15 @@ def _paths(resource: Resource) -> Iterator[str]:
     for one in resource.objects:
         for keys in _KIND_FIELDS.get(one.kind, ()) if one.builtin else ():
             yield from _unknowns(child(one.body, *keys), f"{one} {one.at(*keys)}")
+    for path, value in resource.pod_specifications:
+        if value is UNKNOWN:
+            yield path
     for pod in resource.pods:
+        for name in CONTAINER_LISTS:
+            listed = pod.spec.get(name)
+            if listed is UNKNOWN:
+                yield f"{pod}.{name}"
+            yield from (f"{pod}.{name}[{index}]" for index, one in elements(listed) if one is UNKNOWN)
         for name in _POD_FIELDS:
             yield from _unknowns(pod.spec.get(name), f"{pod}.{name}")
     for container in resource.containers:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from policies.kubernetes import Container, KubernetesObject, Pod, objects, pods_of
+from policies.kubernetes import Container, KubernetesObject, Pod, objects, pod_specifications, pods_of
 from policies.values import UNKNOWN, child, elements
 
 Options = Mapping[str, Mapping[str, object]]
@@ -36,6 +36,12 @@ class Resource:
     def pods(self) -> tuple[Pod, ...]:
         """The pods and pod templates in it."""
         return tuple(pod for one in self.objects for pod in pods_of(one))
+
+    @property
+    def pod_specifications(self) -> Iterator[tuple[str, object]]:
+        """What stands where specifications of pods belong, with its path; UNKNOWN hides a pod."""
+        for one in self.objects:
+            yield from pod_specifications(one)
 
     @cached_property
     def containers(self) -> tuple[Container, ...]:

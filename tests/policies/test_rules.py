@@ -129,7 +129,6 @@ def _pod_spec(value: Any) -> dict[str, Any]:
             "leaderworkerset.x-k8s.io/v1:LeaderWorkerSet",
             {"leaderWorkerTemplate": {"workerTemplate": template()}},
         ),
-        ("elasticsearch.k8s.elastic.co/v1:Elasticsearch", {"nodeSets": [{"podTemplate": template()}]}),
         ("batch.volcano.sh/v1alpha1:Job", {"tasks": [{"template": template()}]}),
         ("ray.io/v1:RayClusterPatch", {"workerGroupSpecs": [{"template": template()}]}),
         ("ray.io/v1:RayService", {"rayClusterConfig": {"headGroupSpec": {"template": template()}}}),
