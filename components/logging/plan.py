@@ -1,0 +1,270 @@
+"""From the settings of logging to what is built: pure, every problem collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from components.common.problems import Problem
+from components.common.quantities import GIB, MIB, format_bytes, human_bytes
+from components.logging import sizing
+from components.logging.settings import Logging
+from components.logging.shipper.configuration import LOGSTASH_PORT, HostLogs
+from components.logging.shipper.configuration import Shipper as ShipperConfiguration
+from components.monitoring.durations import DAY, format_duration
+
+NAME: Final = "logs"
+"""Of the Elasticsearch, Kibana, Logstash and Beat objects; ECK derives the names of theirs from it."""
+IMAGES: Final = ("elasticsearch", "kibana", "logstash", "filebeat", "log-setup")
+"""Names of the images in `images.references`."""
+DATA_STREAM_NAMESPACE: Final = "default"
+"""Third part of the data streams' names, as Elastic's own integrations have it."""
+DEFAULT_WARM_AFTER: Final = 2 * DAY
+AUDIT_RETENTION: Final = 200 * DAY
+"""Of the copy of audit records in Elasticsearch, where the stack does not say: six calendar months can be 184
+days. What counts as the record is the audit store itself."""
+SMALLEST_MEMORY: Final = GIB
+"""Of an Elasticsearch or Logstash pod: ECK's own minimum for Elasticsearch is 2 GiB with a heap of half."""
+SMALLEST_QUEUE: Final = 256 * MIB
+"""Of Logstash: four of its pages (`queue.page_capacity`, 64 MiB)."""
+SMALLEST_SHIPPER_QUEUE: Final = 100 * MIB
+"""Filebeat keeps its queue in segments of a tenth of it, and one segment must hold the longest line."""
+LARGEST_SHIPPER_QUEUE: Final = 64 * GIB
+"""On a node's own disk, which images and the logs themselves share."""
+SHARED_HOST_DIRECTORIES: Final = ("/", "/etc", "/root", "/home", "/proc", "/sys", "/dev", "/run", "/boot")
+"""Directories of the node that no log is read from."""
+
+
+@dataclass(frozen=True)
+class LoggingPlan:
+    """Logging of a stack, checked."""
+
+    settings: Logging
+    images: Mapping[str, str]
+    """Reference by name, of those in `IMAGES`."""
+    shipper: ShipperConfiguration
+    warm_after: int | None
+    """Seconds after the rollover, where there is a warm tier."""
+    audit_retention: int
+    """Seconds."""
+    agents_namespace: str
+    """Where Filebeat runs."""
+    protect: bool
+
+    @property
+    def elasticsearch_url(self) -> str:
+        """Elasticsearch's API, by the Service that ECK makes."""
+        return f"https://{NAME}-es-http.{self.settings.namespace}.svc:9200"
+
+    @property
+    def kibana_url(self) -> str:
+        """Kibana, by the Service that ECK makes."""
+        return f"https://{NAME}-kb-http.{self.settings.namespace}.svc:5601"
+
+
+def logstash_host(namespace: str) -> str:
+    """Name of the Service to which Filebeat sends."""
+    return f"{NAME}-ls-beats.{namespace}.svc"
+
+
+def plan_logging(
+    settings: Logging,
+    *,
+    nodes: int,
+    images: Mapping[str, str],
+    protect: bool,
+    agents_namespace: str = "node-agents",
+    audit_retention: int = AUDIT_RETENTION,
+    unmasked: tuple[tuple[str, str], ...] = (),
+) -> tuple[LoggingPlan | None, list[Problem]]:
+    """The plan, or what is wrong with the settings.
+
+    :param nodes: of the cluster, at most; each writes `ingest`.
+    :param images: references with digest by name; an empty mapping has been reported already.
+    :param audit_retention: seconds for which the copy of audit records is kept.
+    :param unmasked: namespace and container of those whose lines are records, not logs.
+    """
+    warm = settings.elasticsearch.warm
+    warm_after = settings.retention.warm_after
+    if warm_after is None and warm is not None:
+        warm_after = DEFAULT_WARM_AFTER
+    queue = settings.shipper.queue or sizing.shipper_queue(settings.ingest, settings.outage)
+    problems = [
+        *_elasticsearch(settings, protect=protect),
+        *_retention(settings, warm_after),
+        *_disks(settings, nodes, warm_after),
+        *_logstash(settings),
+        *_shipper(settings, queue),
+        *_names(settings),
+        *_images(images),
+    ]
+    if problems:
+        return None, problems
+    return (
+        LoggingPlan(
+            settings=settings,
+            images={name: images.get(name, "") for name in IMAGES},
+            shipper=ShipperConfiguration(
+                hosts=(f"{logstash_host(settings.namespace)}:{LOGSTASH_PORT}",),
+                queue_bytes=queue,
+                host_logs=tuple(HostLogs(log.dataset, (log.path,)) for log in settings.shipper.host_logs),
+                excluded_namespaces=settings.shipper.excluded_namespaces,
+                unmasked=unmasked,
+            ),
+            warm_after=warm_after,
+            audit_retention=audit_retention,
+            agents_namespace=agents_namespace,
+            protect=protect,
+        ),
+        [],
+    )
+
+
+def _elasticsearch(settings: Logging, *, protect: bool) -> Iterator[Problem]:
+    wanted = settings.elasticsearch
+    hot, warm = wanted.hot, wanted.warm
+    if hot.nodes == 2:
+        yield Problem(
+            "elasticsearch.hot.nodes",
+            "2: without either of them there is no majority, so two fail more often than one; write 3",
+        )
+    elif hot.nodes < 3 and protect:
+        yield Problem("elasticsearch.hot.nodes", f"{hot.nodes}: its loss would lose the logs; write 3 or more")
+    if protect and wanted.replicas == 0:
+        yield Problem(
+            "elasticsearch.replicas", "0: the loss of a volume would lose logs; write 1 or more"
+        )
+    for path, tier in (("hot", hot), *((("warm", warm),) if warm else ())):
+        if wanted.replicas >= tier.nodes:
+            yield Problem(
+                "elasticsearch.replicas",
+                f"{wanted.replicas}: a shard and its copies need {wanted.replicas + 1} nodes, "
+                f"elasticsearch.{path}.nodes is {tier.nodes}; write {tier.nodes - 1} or add nodes",
+            )
+        if tier.memory < SMALLEST_MEMORY:
+            yield Problem(
+                f"elasticsearch.{path}.memory",
+                f"{format_bytes(tier.memory)}: Elasticsearch does not start in it; write 2Gi or more",
+            )
+    if wanted.shards > hot.nodes:
+        yield Problem(
+            "elasticsearch.shards",
+            f"{wanted.shards}: more than elasticsearch.hot.nodes {hot.nodes}, so nodes would write several of "
+            f"each; write at most {hot.nodes}",
+        )
+
+
+def _retention(settings: Logging, warm_after: int | None) -> Iterator[Problem]:
+    retention = settings.retention
+    if retention.warm_after is not None and settings.elasticsearch.warm is None:
+        yield Problem(
+            "retention.warmAfter",
+            f"{format_duration(retention.warm_after)}: there is no warm tier; remove it, or add "
+            "elasticsearch.warm",
+        )
+    if warm_after is not None and warm_after >= retention.delete_after:
+        yield Problem(
+            "retention.deleteAfter",
+            f"{format_duration(retention.delete_after)}: before an index would move to the warm tier "
+            f"({format_duration(warm_after)}); raise it, or lower retention.warmAfter",
+        )
+    if retention.rollover_after > retention.delete_after:
+        yield Problem(
+            "retention.rolloverAfter",
+            f"{format_duration(retention.rollover_after)}: age counts from the rollover, so logs would be kept "
+            f"for more than twice retention.deleteAfter {format_duration(retention.delete_after)}; lower it",
+        )
+
+
+def _disks(settings: Logging, nodes: int, warm_after: int | None) -> Iterator[Problem]:
+    wanted, retention = settings.elasticsearch, settings.retention
+    per_day = sizing.stored_per_day(settings.ingest, nodes, wanted.replicas + 1)
+    tiers = [("hot", wanted.hot.volume, wanted.hot.nodes, sizing.hot_days(retention, warm_after))]
+    if wanted.warm is not None and warm_after is not None:
+        tiers.append(
+            ("warm", wanted.warm.volume, wanted.warm.nodes, sizing.warm_days(retention, warm_after))
+        )
+    for path, volume, count, days in tiers:
+        needed = sizing.needed_per_node(wanted, per_day, days, count)
+        if needed > sizing.usable(volume.size):
+            yield Problem(
+                f"elasticsearch.{path}.volume.size",
+                f"{format_bytes(volume.size)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a day "
+                f"need {human_bytes(needed)} on each of {count} while one is down, and Elasticsearch fills "
+                f"{human_bytes(sizing.usable(volume.size))}; raise it, add nodes or shorten retention",
+            )
+
+
+def _logstash(settings: Logging) -> Iterator[Problem]:
+    logstash = settings.logstash
+    if logstash.queue < SMALLEST_QUEUE:
+        yield Problem(
+            "logstash.queue",
+            f"{format_bytes(logstash.queue)}: holds less than four pages; write "
+            f"{format_bytes(SMALLEST_QUEUE)} or more",
+        )
+    if logstash.memory < SMALLEST_MEMORY:
+        yield Problem(
+            "logstash.memory",
+            f"{format_bytes(logstash.memory)}: leaves no room beside the heap; write 1Gi or more",
+        )
+
+
+def _shipper(settings: Logging, queue: int) -> Iterator[Problem]:
+    needed = sizing.shipper_queue(settings.ingest, settings.outage)
+    ingest = settings.ingest
+    what = (
+        f"{format_duration(settings.outage)} of {ingest.lines_per_second} lines per second need "
+        f"{format_bytes(needed)}"
+    )
+    if needed > LARGEST_SHIPPER_QUEUE:
+        yield Problem(
+            "outage",
+            f"{format_duration(settings.outage)}: {what} on each node's disk, more than "
+            f"{format_bytes(LARGEST_SHIPPER_QUEUE)}; shorten it",
+        )
+    elif queue < needed:
+        yield Problem(
+            "shipper.queue", f"{format_bytes(queue)}: {what}; raise it, remove it or shorten outage"
+        )
+    if queue < SMALLEST_SHIPPER_QUEUE:
+        yield Problem(
+            "shipper.queue",
+            f"{format_bytes(queue)}: too small for one long line; write "
+            f"{format_bytes(SMALLEST_SHIPPER_QUEUE)} or more",
+        )
+    for index, log in enumerate(settings.shipper.host_logs):
+        directory = str(PurePosixPath(log.path).parent)
+        if directory in SHARED_HOST_DIRECTORIES or directory.startswith(("/etc/", "/proc/", "/root/")):
+            yield Problem(
+                f"shipper.hostLogs[{index}].path",
+                f"{log.path}: {directory} of the node would be shown to Filebeat; name a directory of logs, "
+                "such as /var/log/haproxy.log",
+            )
+
+
+def _names(settings: Logging) -> Iterator[Problem]:
+    datasets = [log.dataset for log in settings.shipper.host_logs]
+    for index, name in enumerate(datasets):
+        if datasets.index(name) != index:
+            yield Problem(
+                f"shipper.hostLogs[{index}].dataset",
+                f"{name!r}: already that of shipper.hostLogs[{datasets.index(name)}]; choose another",
+            )
+    for key, names in (
+        ("readers", settings.readers),
+        ("readerNamespaces", settings.reader_namespaces),
+        ("kibanaClients", settings.kibana_clients),
+        ("shipper.excludedNamespaces", settings.shipper.excluded_namespaces),
+    ):
+        for index, name in enumerate(names):
+            if names.index(name) != index:
+                yield Problem(f"{key}[{index}]", f"{name!r}: is listed twice; remove one")
+
+
+def _images(images: Mapping[str, str]) -> Iterator[Problem]:
+    missing = [name for name in IMAGES if images and name not in images]
+    if missing:
+        yield Problem("", f"needs the images {', '.join(missing)}, which are not listed; add them with their digests")
