@@ -1,0 +1,195 @@
+"""What the audit trail registers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import kubernetes_validate
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pytest
+
+from audit_trail.cli import _parser
+from components.audit.component import AuditTrail, AuditTrailArgs
+from components.audit.plan import IMAGE, plan_audit
+from components.audit.settings import Audit
+from policies.catalogue import RULES
+from policies.resource import Resource
+from tests.unit.audit.test_plan import IMAGES, LOGS, planned
+from tests.unit.graph import Registration, record
+
+PUBLISH = {
+    "uri": "s3://autoglm-audit/trail",
+    "region": "eu-central-1",
+    "credentialsSecret": "publisher",
+    "egressCidrs": ["10.0.0.0/24"],
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "three": {"collectors": 3, "publish": PUBLISH, "resources": {"cpu": "20m", "cpuLimit": "200m"}},
+    "pods-only": {"apiServerLog": None},
+    "generated": {"signing": {"kind": "generated"}},
+}
+EXEMPT = {
+    # Logs of the API server and of containers belong to root.
+    ("audit", "pod-host-path"),
+    ("audit", "container-non-root"),
+}
+
+
+def build(variant: str, *, protect: bool = True) -> list[Registration]:
+    if variant == "generated":
+        settings = Audit.model_validate(VARIANTS[variant])
+        plan, _ = plan_audit(settings, images=IMAGES, logs=LOGS, protect=False)
+        assert plan is not None
+    else:
+        plan = planned(VARIANTS[variant], protect=protect)
+
+    def program() -> pulumi.Output[list[str]]:
+        provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
+        opts = pulumi.ResourceOptions(providers=[provider])
+        trail = AuditTrail("audit", AuditTrailArgs("node-agents", "workload", IMAGES[IMAGE], plan), opts)
+        return trail.trails
+
+    registrations, trails = record(program)
+    assert trails == list(plan.trails)
+    return registrations
+
+
+@pytest.fixture(params=VARIANTS)
+def graph(request: pytest.FixtureRequest) -> list[Registration]:
+    return build(request.param)
+
+
+def objects(graph: list[Registration]) -> list[Registration]:
+    return [item for item in graph if item.type.startswith("kubernetes:")]
+
+
+def of_kind(graph: list[Registration], kind: str) -> dict[str, Registration]:
+    return {item.inputs["metadata"]["name"]: item for item in objects(graph) if item.kind == kind}
+
+
+def whole(value: Any) -> Any:
+    """Protobuf has no integers; Kubernetes has little else."""
+    if isinstance(value, dict):
+        return {key: whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def pod(graph: list[Registration], kind: str, name: str) -> Mapping[str, Any]:
+    spec = of_kind(graph, kind)[name].inputs["spec"]
+    if kind == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    found: Mapping[str, Any] = spec["template"]["spec"]
+    return found
+
+
+def container(graph: list[Registration], kind: str, name: str) -> Mapping[str, Any]:
+    (found,) = pod(graph, kind, name)["containers"]
+    assert isinstance(found, Mapping)
+    return found
+
+
+def test_every_object_is_valid_kubernetes(graph: list[Registration]) -> None:
+    for item in objects(graph):
+        kubernetes_validate.validate(whole(dict(item.inputs)), "1.36", strict=True)
+
+
+def test_of_the_policy_pack_only_what_reading_logs_needs_is_broken(graph: list[Registration]) -> None:
+    broken = {
+        (item.name, rule.id)
+        for item in objects(graph)
+        for rule in RULES
+        if rule.judges(item.type) and list(rule.violations(Resource(item.type, whole(dict(item.inputs)))))
+    }
+    assert broken == EXEMPT
+
+
+def test_every_container_is_run_with_arguments_that_it_takes(graph: list[Registration]) -> None:
+    for kind in ("StatefulSet", "CronJob"):
+        for name in of_kind(graph, kind):
+            _parser().parse_args(container(graph, kind, name)["args"])
+
+
+def test_the_collector_reads_as_root_and_can_do_nothing_else() -> None:
+    graph = build("defaults")
+    found = container(graph, "StatefulSet", "audit-collector")
+    context = found["securityContext"]
+    assert context["runAsUser"] == 0
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["readOnlyRootFilesystem"] is True
+    mounts = {mount["name"]: mount for mount in found["volumeMounts"]}
+    spec = pod(graph, "StatefulSet", "audit-collector")
+    for volume in spec["volumes"]:
+        assert mounts[volume["name"]]["readOnly"] is True
+        assert mounts[volume["name"]]["mountPath"] == volume["hostPath"]["path"]
+    assert spec["automountServiceAccountToken"] is False
+
+
+def test_who_collects_has_no_key_and_who_verifies_none_that_signs() -> None:
+    graph = build("three")
+
+    def secrets(kind: str, name: str) -> list[str]:
+        return [v["secret"]["secretName"] for v in pod(graph, kind, name).get("volumes", []) if "secret" in v]
+
+    assert secrets("StatefulSet", "audit-collector") == []
+    assert secrets("CronJob", "audit-seal-0") == ["signing"]
+    assert secrets("CronJob", "audit-verify-0") == []
+    assert secrets("CronJob", "audit-publish-0") == []
+    assert "envFrom" not in container(graph, "CronJob", "audit-seal-0")
+    assert container(graph, "CronJob", "audit-publish-0")["envFrom"] == [{"secretRef": {"name": "publisher"}}]
+
+
+def test_each_trail_has_its_jobs_beside_its_collector() -> None:
+    graph = build("three")
+    assert of_kind(graph, "StatefulSet")["audit-collector"].inputs["spec"]["replicas"] == 3
+    for index in range(3):
+        for job in ("seal", "verify", "publish"):
+            spec = pod(graph, "CronJob", f"audit-{job}-{index}")
+            trail = f"audit-collector-{index}"
+            (term,) = spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+            assert term["labelSelector"]["matchLabels"] == {"statefulset.kubernetes.io/pod-name": trail}
+            assert f"--trail={trail}" in spec["containers"][0]["args"]
+            claims = [
+                v["persistentVolumeClaim"]["claimName"]
+                for v in spec["volumes"]
+                if "persistentVolumeClaim" in v
+            ]
+            assert claims == [f"trail-{trail}"]
+
+
+def test_old_public_keys_go_on_to_verify_in_their_order() -> None:
+    (keys,) = of_kind(build("defaults"), "ConfigMap").values()
+    assert list(keys.inputs["data"]) == ["0000.pem"]
+
+
+def test_nobody_reaches_the_trail_but_monitoring_and_nothing_is_reached_but_the_bucket() -> None:
+    policies = of_kind(build("three"), "NetworkPolicy")
+    assert set(policies) == {"audit-collector", "audit-jobs", "audit-publisher"}
+    collector = whole(dict(policies["audit-collector"].inputs["spec"]))
+    assert collector["egress"] == []
+    assert [port["port"] for rule in collector["ingress"] for port in rule["ports"]] == [9464]
+    jobs = policies["audit-jobs"].inputs["spec"]
+    assert jobs["ingress"] == jobs["egress"] == []
+    publisher = whole(dict(policies["audit-publisher"].inputs["spec"]))
+    assert publisher["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "10.0.0.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    ]
+
+
+def test_what_holds_records_is_protected() -> None:
+    stateful = of_kind(build("defaults"), "StatefulSet")["audit-collector"]
+    assert stateful.protect
+    assert stateful.inputs["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
+    assert not of_kind(build("generated"), "StatefulSet")["audit-collector"].protect
+
+
+def test_every_object_is_a_child_of_its_component(graph: list[Registration]) -> None:
+    for item in objects(graph):
+        assert item.parent == "audit"
+        assert item.inputs["metadata"]["namespace"] == "node-agents"
+        assert len(item.inputs["metadata"]["name"]) <= 52
