@@ -354,8 +354,8 @@ class History:
         for name, found in series.items():
             yield Family(name, kinds[name], tuple(found))
 
-    def write(self, out: TextIO) -> int:
-        """As OpenMetrics has it, times in seconds; returns the number of samples."""
+    def write(self, out: TextIO, more: str = "") -> int:
+        """As OpenMetrics has it, times in seconds, then `more` lines; returns how many samples are its own."""
         written = 0
         times = [f" {time}\n" for time in self.span.times]
         for family in self.families():
@@ -370,7 +370,7 @@ class History:
                 ]
                 written += len(lines)
                 out.writelines(lines)
-        out.write("# EOF\n")
+        out.write(f"{more}# EOF\n")
         return written
 
     def _is_wanted(self, family: str) -> bool:

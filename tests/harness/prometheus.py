@@ -76,15 +76,19 @@ class Prometheus:
 
 @contextmanager
 def serve(
-    span: Span | None = None, wanted: frozenset[str] | None = None, rules: str | None = None
+    span: Span | None = None,
+    wanted: frozenset[str] | None = None,
+    rules: str | None = None,
+    more: str = "",
 ) -> Iterator[Prometheus]:
     """A server with a history, until the end of the block; skips where Prometheus cannot be had.
 
     :param wanted: series that are there; all recorded ones take minutes and 4 GB of disk to make, once.
     :param rules: text of a rule file whose recording rules have been evaluated all the time.
+    :param more: lines of other series, as OpenMetrics has them.
     """
     span = span or Span()
-    made = blocks(span, wanted, rules)
+    made = blocks(span, wanted, rules, more)
     with tempfile.TemporaryDirectory(prefix="prometheus-") as folder:
         data = Path(folder) / "data"
         # Blocks are never written to; a server that compacts them removes links only.
@@ -93,20 +97,26 @@ def serve(
             yield Prometheus(url, span)
 
 
-def blocks(span: Span, wanted: frozenset[str] | None = None, rules: str | None = None) -> Path:
+def blocks(
+    span: Span, wanted: frozenset[str] | None = None, rules: str | None = None, more: str = ""
+) -> Path:
     """Folder with the blocks of a history, made now if there is none."""
     tool = promtool()
-    what = json.dumps([repr(span), sorted(wanted) if wanted is not None else None, rules])
+    what = json.dumps([repr(span), sorted(wanted) if wanted is not None else None, rules, more])
     key = artefacts.digest(what, Path(__file__), *sources(), tool)
-    return artefacts.ensure("metric-history", key, lambda target: _make(target, span, wanted, rules, tool))
+    return artefacts.ensure(
+        "metric-history", key, lambda target: _make(target, span, wanted, rules, more, tool)
+    )
 
 
-def _make(target: Path, span: Span, wanted: frozenset[str] | None, rules: str | None, tool: Path) -> None:
+def _make(
+    target: Path, span: Span, wanted: frozenset[str] | None, rules: str | None, more: str, tool: Path
+) -> None:
     create: list[str | Path] = [tool, "tsdb", "create-blocks-from"]
     with tempfile.TemporaryDirectory(prefix="metric-history-", dir=target.parent) as folder:
         text = Path(folder) / "history.openmetrics"
         with text.open("w", encoding="utf-8") as out:
-            History(span, wanted).write(out)
+            History(span, wanted).write(out, more)
         run(
             [*create, "openmetrics", f"--max-block-duration={_ONE_BLOCK}", "--quiet", text, target],
             timeout=_BUILD_SECONDS,

@@ -43,11 +43,12 @@ def alert(report: Report, now: datetime) -> dict[str, Any]:
 
 def description(report: Report) -> str:
     """The figures that matter most, in a line for each model and one for the cost."""
-    lines = [_model(section) for section in report.sections if section.promises]
+    lines = [_model(section) for section in report.sections if section.promises and not section.is_empty]
     cost = {row.key: row for row in report.cost}
     low, high = (cost.get(key) for key in _COST)
-    if low is not None and high is not None:
-        lines.append(f"Cost per million tokens: {low.text(low.now)} to {high.text(high.now)}{_since(low)}.")
+    if low is not None and low.now is not None:
+        told = low.text(low.now) + (f" to {high.text(high.now)}" if high is not None else "")
+        lines.append(f"Cost per million tokens: {told}{_since(low)}.")
     return " ".join(lines) or "There is no data for this week."
 
 
@@ -60,7 +61,7 @@ def _model(section: Section) -> str:
 
 def _since(row: Row) -> str:
     found: numbers.Change = row.change
-    return f" ({found})" if found.arrow else ""
+    return f" ({found})" if found.arrow in ("▲", "▼") else ""
 
 
 def send(urls: Sequence[str], message: dict[str, Any], wait: http.Wait = time.sleep) -> list[str]:

@@ -53,6 +53,10 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     yield f"## {text(section.title)}"
+    if section.is_empty:
+        yield ""
+        yield words.NOTHING
+        return
     if section.promises:
         yield ""
         yield from _table(

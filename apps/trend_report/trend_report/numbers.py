@@ -104,7 +104,7 @@ def change(now: float | None, before: float | None, better: Better, points: floa
     difference = now - before
     if points is not None:
         text = f"{abs(difference) * 100:.2g} points"
-        unchanged = abs(difference) < points
+        unchanged = difference == 0 or abs(difference) < points
     elif before == 0:
         text = "from 0"
         unchanged = difference == 0

@@ -57,6 +57,9 @@ def _parts(report: Report) -> Iterator[str]:
 
 def _section(section: Section, report: Report) -> Iterator[str]:
     yield f"<section>\n<h2>{escape(section.title)}</h2>\n"
+    if section.is_empty:
+        yield f"<p>{words.NOTHING}</p>\n</section>\n"
+        return
     if section.promises:
         yield '<div class="promises">\n'
         for promise in section.promises:

@@ -111,6 +111,11 @@ class Section:
     charts: tuple[Chart, ...] = ()
     worst: tuple[Hour, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of either week."""
+        return all(row.now is None and row.before is None for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Report:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from trend_report import numbers
 from trend_report.numbers import NO_DATA
 from trend_report.summary import Promise, Report
+
+NOTHING: Final = "There is no data of this week nor of the one before it."
 
 
 def verdict(promise: Promise) -> str:
