@@ -28,11 +28,13 @@ judge the stack as a whole, at the end of the preview; an update with `--skip-pr
 those only afterwards, so it is not used here.
 
 - **Use.** `PULUMI_OPTION_POLICY_PACK=policies` makes `pulumi up` and `pulumi preview` use the pack;
-  `make` and `.toolchain/env` set it. `pulumi policy analyze --file state.json --policy-pack policies`
+  `make` and `.toolchain/env` set it. `policies/analyzer` in its place starts sooner: the engine runs the pack
+  itself, without a second language host. `pulumi policy analyze --file state.json --policy-pack policies`
   judges recorded state.
 - **Every shape.** Pods, every kind with a pod template, `…Patch`, items of a `…List`, and pod templates
-  anywhere in a custom resource (Argo Rollouts, LeaderWorkerSet, KServe, Ray, Knative); main, init and
-  ephemeral containers. A `…Patch` is not blamed for what it leaves as it is, except that a container it
+  anywhere in a custom resource (Argo Rollouts, LeaderWorkerSet, KServe, Ray, Knative); the pods that
+  prometheus-operator and ECK make of theirs, completed as they complete them, also where a resource names no
+  container (`spec.image`, `spec.resources`, `nodeSets[].podTemplate`); main, init and ephemeral containers. A `…Patch` is not blamed for what it leaves as it is, except that a container it
   names has to be complete. Resources of AWS, Google Cloud and Docker by their types.
 - **Parts that are resources of their own.** Encryption, versioning, public access and policy of an S3 bucket
   are each judged before they are created; that a bucket has all four is a rule on the stack
@@ -54,6 +56,7 @@ those only afterwards, so it is not used here.
       "exemptions": [
         {{
           "resource": "kubernetes:apps/v1:DaemonSet::*device-plugin",
+          "paths": ["/var/lib/kubelet/device-plugins"],
           "reason": "registers with the kubelet over its socket",
           "expires": "2027-06-30"
         }}
@@ -64,7 +67,9 @@ those only afterwards, so it is not used here.
 
   `resource` is a pattern over URN, type, name or `type::name`. Every use of an exemption is reported in every
   run, as an advisory of `exemption`; one that has expired, reaches further than a year, or names everything
-  is refused. So is a key that is no rule or option: the pack does not start.
+  is refused. So is a key that is no rule or option: the pack does not start. An exemption from
+  container-capabilities lists the `capabilities`, one from pod-host-path the `paths` that it lets pass; more
+  is refused as without it.
 - **Ids in public sets** are checked against the sources named in `tests/policies/public_sets.json`.
 """
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from policies.resource import Options
-from policies.rule import AnyRule, Option
+from policies.rule import AnyRule, Bound, Option, Rule
 
 Level = Literal["mandatory", "advisory", "disabled"]
 
@@ -52,6 +52,8 @@ class Exemption:
     reason: str
     expires: datetime.date
     """Last day on which it holds, UTC."""
+    allowed: frozenset[str] = frozenset()
+    """What it lets pass, of a rule whose exemptions have to list that."""
 
     def covers(self, urn: str) -> bool:
         """Whether it names a resource."""
@@ -117,7 +119,7 @@ def parse(content: object, rules: Iterable[AnyRule], today: datetime.date) -> tu
                 f"{key}: lowered without a reason; write "
                 f'{{"enforcementLevel": "{level}", "reason": "…"}} with {MIN_REASON} characters or more'
             )
-        exemptions[key], wrong = _exemptions(stated.get("exemptions"), today)
+        exemptions[key], wrong = _exemptions(stated.get("exemptions"), _bound(rule), today)
         found += [f"{key}.{one}" for one in wrong]
         own, wrong = _options(stated, rule.options)
         found += [f"{key}.{one}" for one in wrong]
@@ -136,7 +138,13 @@ def _is_reason(value: object) -> bool:
     return isinstance(value, str) and len(value.strip()) >= MIN_REASON
 
 
-def _exemptions(value: object, today: datetime.date) -> tuple[tuple[Exemption, ...], list[str]]:
+def _bound(rule: AnyRule) -> Bound | None:
+    return rule.bound if isinstance(rule, Rule) else None
+
+
+def _exemptions(
+    value: object, bound: Bound | None, today: datetime.date
+) -> tuple[tuple[Exemption, ...], list[str]]:
     if value is None:
         return (), []
     if not isinstance(value, list):
@@ -148,18 +156,32 @@ def _exemptions(value: object, today: datetime.date) -> tuple[tuple[Exemption, .
         if not isinstance(item, Mapping):
             found.append(f"{path}: is not an object; write resource, reason and expires")
             continue
-        wrong = list(_exemption_problems(item, today))
+        wrong = list(_exemption_problems(item, bound, today))
         found += [f"{path}.{one}" for one in wrong]
         if not wrong:
             result.append(
-                Exemption(item["resource"], item["reason"], datetime.date.fromisoformat(item["expires"]))
+                Exemption(
+                    item["resource"],
+                    item["reason"],
+                    datetime.date.fromisoformat(item["expires"]),
+                    frozenset(item[bound.key]) if bound else frozenset(),
+                )
             )
     return tuple(result), found
 
 
-def _exemption_problems(item: Mapping[str, Any], today: datetime.date) -> Iterator[str]:
-    for name in sorted(map(str, set(item) - _EXEMPTION_KEYS)):
-        yield f"{name}: unknown; write resource, reason and expires"
+def _exemption_problems(item: Mapping[str, Any], bound: Bound | None, today: datetime.date) -> Iterator[str]:
+    known = {*_EXEMPTION_KEYS, *((bound.key,) if bound else ())}
+    for name in sorted(map(str, set(item) - known)):
+        yield f"{name}: unknown; write {', '.join(sorted(known))}"
+    if bound is not None:
+        listed = item.get(bound.key)
+        if not isinstance(listed, list) or not listed:
+            yield f"{bound.key}: {_shown(listed)} is no list; write what is allowed, {bound.meaning}"
+        else:
+            for one in listed:
+                if not (isinstance(one, str) and re.fullmatch(bound.pattern, one)):
+                    yield f"{bound.key}: {_shown(one)} does not match {bound.pattern}"
     pattern = item.get("resource")
     if not isinstance(pattern, str) or not re.search(r"[A-Za-z0-9]{3}", pattern):
         yield (
@@ -227,20 +249,40 @@ def _mismatch(value: object, schema: Mapping[str, Any]) -> str | None:
 
 def schema(rules: Iterable[AnyRule]) -> dict[str, Any]:
     """JSON schema of a levels file, for editors and for tests."""
-    exemption = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": sorted(_EXEMPTION_KEYS),
-        "properties": {
-            "resource": {
-                "type": "string",
-                "pattern": "[A-Za-z0-9]{3}",
-                "description": "Pattern over the URN, the type, the name or type::name of resources.",
+
+    def exemption(bound: Bound | None) -> dict[str, Any]:
+        more = (
+            {
+                bound.key: {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": "string", "pattern": f"^{bound.pattern}$"},
+                    "description": bound.meaning,
+                }
+            }
+            if bound
+            else {}
+        )
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "required": sorted({*_EXEMPTION_KEYS, *more}),
+            "properties": more
+            | {
+                "resource": {
+                    "type": "string",
+                    "pattern": "[A-Za-z0-9]{3}",
+                    "description": "Pattern over the URN, the type, the name or type::name of resources.",
+                },
+                "reason": {"type": "string", "minLength": MIN_REASON},
+                "expires": {
+                    "type": "string",
+                    "format": "date",
+                    "description": "Last day, at most a year ahead.",
+                },
             },
-            "reason": {"type": "string", "minLength": MIN_REASON},
-            "expires": {"type": "string", "format": "date", "description": "Last day, at most a year ahead."},
-        },
-    }
+        }
+
     lowered = {"properties": {"enforcementLevel": {"enum": ["advisory", "disabled"]}}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -259,7 +301,7 @@ def schema(rules: Iterable[AnyRule]) -> dict[str, Any]:
                         "properties": {
                             "enforcementLevel": {"enum": list(LEVELS)},
                             "reason": {"type": "string", "minLength": MIN_REASON},
-                            "exemptions": {"type": "array", "items": exemption},
+                            "exemptions": {"type": "array", "items": exemption(_bound(rule))},
                         }
                         | {
                             name: {**option.schema, "description": option.meaning, "default": option.default}

@@ -8,7 +8,7 @@ from typing import Final
 from policies import pod_security_standards as pss
 from policies.kubernetes import Container, Pod, malformed_pods
 from policies.resource import Resource, each_container, each_pod
-from policies.rule import Option, Rule
+from policies.rule import Bound, Option, Rule
 from policies.values import UNKNOWN, child, known_text, show
 
 _PSS: Final = "pod-security.kubernetes.io"
@@ -25,11 +25,16 @@ def _read_only_root(container: Container) -> list[str]:
     )
 
 
-def _host_paths(resource: Resource) -> list[str]:
-    found = pss.judged(pss.host_paths)(resource)
+def _capabilities_beyond(resource: Resource, allowed: frozenset[str]) -> list[str]:
+    return pss.judged(lambda pod, by: pss.capabilities(pod, by, allowed))(resource)
+
+
+def _host_paths(resource: Resource, allowed: frozenset[str] = frozenset()) -> list[str]:
+    found = pss.judged(lambda pod, by: pss.host_paths(pod, by, allowed))(resource)
     for volume in resource.of_kind("PersistentVolume"):
         value = child(volume.body, "spec", "hostPath")
-        if value is not None and value is not UNKNOWN:
+        path = child(value, "path")
+        if value is not None and value is not UNKNOWN and not pss.is_one_of(path, allowed):
             found.append(f"{volume} {volume.at('spec', 'hostPath')}: {show(value)}")
     return found
 
@@ -128,6 +133,7 @@ RULES: Final = (
         rationale="The default set allows raw sockets (spoofed traffic within the cluster) and more.",
         fix="set capabilities.drop: [ALL] and add at most NET_BIND_SERVICE",
         judge=pss.judged(pss.capabilities),
+        bound=Bound("capabilities", "[A-Z][A-Z_]{1,40}", "such as [NET_ADMIN]", beyond=_capabilities_beyond),
     ),
     Rule(
         id="container-read-only-root",
@@ -163,6 +169,7 @@ RULES: Final = (
         rationale="The kubelet's credentials and every other pod's volumes lie there.",
         fix="use a PersistentVolumeClaim or an emptyDir",
         judge=_host_paths,
+        bound=Bound("paths", "/[^*]{0,254}", "such as [/var/log/pods]", beyond=_host_paths),
     ),
     Rule(
         id="pod-volume-types",

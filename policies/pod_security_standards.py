@@ -210,12 +210,12 @@ def privileged(pod: Pod, by: Standard) -> list[str]:
     ]
 
 
-def capabilities(pod: Pod, by: Standard) -> list[str]:
-    """Baseline and Restricted: Capabilities."""
+def capabilities(pod: Pod, by: Standard, more: frozenset[str] = frozenset()) -> list[str]:
+    """Baseline and Restricted: Capabilities; `more` may be added, too."""
     strict = by.restricted and by.minor >= 22
     if strict and _windows(pod, 25, by):
         return []
-    allowed = frozenset({"NET_BIND_SERVICE"}) if strict else _DEFAULT_CAPABILITIES
+    allowed = (frozenset({"NET_BIND_SERVICE"}) if strict else _DEFAULT_CAPABILITIES) | more
     found: list[str] = []
     for container in pod.containers():
         path = f"{below(container)}.securityContext.capabilities"
@@ -299,14 +299,19 @@ def host_ports(pod: Pod, by: Standard) -> list[str]:
     ]
 
 
-def host_paths(pod: Pod, by: Standard) -> list[str]:
-    """Baseline: HostPath Volumes."""
+def host_paths(pod: Pod, by: Standard, allowed: frozenset[str] = frozenset()) -> list[str]:
+    """Baseline: HostPath Volumes; those of the paths that are `allowed` may be mounted."""
     return [
         f".volumes[{index}].hostPath: {show(value)}"
         for index, volume in elements(pod.spec.get("volumes"))
         for value in (child(volume, "hostPath"),)
-        if value is not None and value is not UNKNOWN
+        if value is not None and value is not UNKNOWN and not is_one_of(child(value, "path"), allowed)
     ]
+
+
+def is_one_of(path: object, allowed: frozenset[str]) -> bool:
+    """Whether a path of the node is allowed, or not known yet; not those below it."""
+    return path is UNKNOWN or (isinstance(path, str) and (path.rstrip("/") or "/") in allowed)
 
 
 def volume_types(pod: Pod, by: Standard) -> list[str]:

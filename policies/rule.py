@@ -28,6 +28,19 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """What an exemption from a rule has to list: it lets that pass and nothing else."""
+
+    key: str
+    """In the levels file, beside `resource`."""
+    pattern: str
+    """Regular expression of what may be listed."""
+    meaning: str
+    beyond: Callable[[Resource, frozenset[str]], list[str]]
+    """What the rule still finds where the listed is allowed."""
+
+
+@dataclass(frozen=True)
 class Rule:
     """A demand on every single resource, judged before the resource is created or changed."""
 
@@ -43,6 +56,8 @@ class Rule:
     types: frozenset[str] | None = None
     """Types of resources that it judges, KUBERNETES for all of its; None: those alone."""
     options: Mapping[str, Option] = field(default_factory=dict)
+    bound: Bound | None = None
+    """None: an exemption lets everything pass that the rule finds."""
 
     def judges(self, token: str) -> bool:
         """Whether it has anything to say of a type of resource."""
@@ -53,6 +68,12 @@ class Rule:
     def violations(self, resource: Resource) -> list[str]:
         """One line per violation: path, what is there, fix."""
         return [f"{found}; {self.fix}" for found in self.judge(resource)]
+
+    def beyond(self, resource: Resource, allowed: frozenset[str]) -> list[str]:
+        """Violations that an exemption which lists `allowed` leaves."""
+        if self.bound is None:
+            return []
+        return [f"{found}; {self.fix}" for found in self.bound.beyond(resource, allowed)]
 
 
 @dataclass(frozen=True)

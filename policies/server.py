@@ -123,7 +123,7 @@ class Pack:
             if rule.id == UNKNOWN_RULE and self.preview:
                 findings += self._findings(rule, unknown_values(resource), resource.urn)
             else:
-                findings += self._findings(rule, rule.violations(resource), resource.urn)
+                findings += self._findings(rule, rule.violations(resource), resource.urn, resource)
         return findings
 
     def resource(self, token: str, found: Mapping[str, object], urn: str, protect: bool) -> Resource:
@@ -165,15 +165,24 @@ class Pack:
             resource.protect or inputs.protect,
         )
 
-    def _findings(self, rule: AnyRule, messages: Sequence[str], urn: str) -> list[Finding]:
-        """A rule's violations on a resource, or that they are exempted."""
+    def _findings(
+        self, rule: AnyRule, messages: Sequence[str], urn: str, resource: Resource | None = None
+    ) -> list[Finding]:
+        """A rule's violations on a resource, or that they are exempted, and what is beyond the exemption."""
         if not messages:
             return []
         exemption = self._levels.exemption(rule.id, urn, self._today())
         if exemption is not None:
             with self._lock:
                 self._used.add((rule.id, exemption))
-            return [_exempted(f"{rule.id}: {exemption.reason}; until {exemption.expires}", urn)]
+            used = _exempted(f"{rule.id}: {exemption.reason}; until {exemption.expires}", urn)
+            if resource is None or not isinstance(rule, Rule):
+                return [used]
+            left = rule.beyond(resource, exemption.allowed)
+            return [used, *self._violations(rule, left, urn)]
+        return self._violations(rule, messages, urn)
+
+    def _violations(self, rule: AnyRule, messages: Sequence[str], urn: str) -> list[Finding]:
         level = self._levels.level(rule.id)
         return [Finding(rule.id, rule.title, rule.severity, level, message, urn) for message in messages]
 

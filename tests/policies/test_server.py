@@ -237,6 +237,49 @@ def test_an_exemption_says_which_rule_why_and_how_long() -> None:
     assert found.message == "An exemption is in use.\nservice-node-port: moves soon; until 2026-06-30"
 
 
+def _bounded(rule: str, resource: str, **more: Any) -> dict[str, Any]:
+    stated = {"resource": resource, "reason": "is the node's own", "expires": "2026-06-30", **more}
+    return {rule: {"exemptions": [stated]}}
+
+
+@pytest.mark.parametrize(
+    ("added", "left"),
+    [
+        (["NET_ADMIN"], 0),
+        (["NET_ADMIN", "NET_BIND_SERVICE"], 0),
+        (["NET_ADMIN", "SYS_ADMIN"], 1),
+        (["SYS_ADMIN"], 1),
+    ],
+)
+def test_an_exemption_lets_the_listed_capabilities_pass_alone(added: list[str], left: int) -> None:
+    pack = _pack(_bounded("container-capabilities", "*::agent", capabilities=["NET_ADMIN"]))
+    path = "spec template spec containers 0 securityContext capabilities"
+    rules = [one.rule for one in _judge(pack, edited(GOOD["deployment"], {f"{path} add": added}), "agent")]
+    assert rules == ["exemption", *["container-capabilities"] * left]
+    # Adding them is exempted, keeping the default ones is not.
+    kept = edited(GOOD["deployment"], {path: {"add": ["NET_ADMIN"]}})
+    assert [one.rule for one in _judge(pack, kept, "agent")] == ["exemption", "container-capabilities"]
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("/var/log/pods", 0),
+        ("/var/log/pods/", 0),
+        ("/var/log", 1),
+        ("/var/log/pods/../../..", 1),
+        ("/", 1),
+        (None, 1),
+    ],
+)
+def test_an_exemption_lets_the_listed_paths_pass_alone(path: str | None, left: int) -> None:
+    pack = _pack(_bounded("pod-host-path", "*::agent", paths=["/var/log/pods"]))
+    volume = {"name": "logs", "hostPath": {"path": path} if path else {}}
+    found = _judge(pack, edited(GOOD["deployment"], {"spec template spec volumes 0": volume}), "agent")
+    rules = [one.rule for one in found if one.rule in ("exemption", "pod-host-path")]
+    assert rules == ["exemption", *["pod-host-path"] * left]
+
+
 def test_an_exemption_ends() -> None:
     pack = server.Pack(RULES, STACK_RULES, today=lambda: TODAY)
     pack.configure(_exemption(expires="2026-06-01"))
@@ -281,6 +324,10 @@ def test_an_exemption_that_nothing_needs_is_told() -> None:
         (_exemption(expires="soon"), "exemptions[0].expires: 'soon' is no date"),
         (_exemption(expires="2027-06-03"), "more than a year ahead"),
         (_exemption(until="2026-06-30"), "exemptions[0].until: unknown"),
+        (_bounded("pod-host-path", "*::agent"), "exemptions[0].paths: NoneType is no list"),
+        (_bounded("pod-host-path", "*::agent", paths=["/var/*"]), "exemptions[0].paths: '/var/*' does not"),
+        (_bounded("container-capabilities", "*::a", capabilities=[]), "capabilities: list is no list"),
+        (_bounded("container-capabilities", "*::agent", capabilities=["*"]), "'*' does not match"),
     ],
 )
 def test_wrong_levels_are_refused(levels: dict[str, Any], problem: str) -> None:
