@@ -10,7 +10,6 @@ from components.eks.plan import EksPlan
 from components.etcd.settings import CertManagerCertificates
 from components.gke.plan import GkePlan
 from components.onprem.plan import OnpremPlan
-from components.operators.component import Operators, OperatorsArgs
 from components.operators.plan import (
     ApiServer,
     Need,
@@ -22,7 +21,6 @@ from components.operators.plan import (
 from components.virtual_ip.settings import KubernetesApi
 from stacks.clusters import ClusterPlan
 from stacks.settings import Settings
-from stacks.targets.target import Target
 
 NODE_AGENTS: Final = "node-agents"
 """Namespace of the agents that monitoring, logging and audit have on every node."""
@@ -59,11 +57,6 @@ def plan_stack_operators(
     )
     problems += below("operators", found)
     return (None if problems else plan), problems
-
-
-def build_stack_operators(plan: OperatorsPlan, target: Target, *, pod_security_version: str) -> Operators:
-    """Install what is planned; `.of(key)` is what users of an operator have to wait for."""
-    return Operators("operators", OperatorsArgs(plan, pod_security_version), target.options)
 
 
 def api_server(cluster: ClusterPlan) -> ApiServer | None:

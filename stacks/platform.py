@@ -21,6 +21,7 @@ from components.model_server.component import (
 )
 from components.model_server.vllm import PORT
 from components.model_store.component import ModelStore, ModelStoreArgs, ModelStoreSpec
+from components.operators.component import Operators, OperatorsArgs
 from components.service_registry.component import (
     ModelServers,
     RegistryPlan,
@@ -32,7 +33,6 @@ from stacks.config import raw_settings
 from stacks.examples import example_values
 from stacks.images import VERIFIER
 from stacks.model_plan import ModelPlan
-from stacks.operators import build_stack_operators
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import Problem, SettingsError
 from stacks.settings.images import RegistryImages
@@ -129,7 +129,7 @@ def build_platform(plan: PlatformPlan, target: Target) -> Platform:
         **target.outputs,
     }
     operators = (
-        build_stack_operators(plan.operators, target, pod_security_version=plan.pod_security_version)
+        Operators("operators", OperatorsArgs(plan.operators, plan.pod_security_version), opts)
         if plan.operators
         else None
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
+from components.common.demand import Demand
 from components.common.quantities import format_bytes
 from components.etcd.plan import EtcdPlan
 from components.model_store.sources import FileSource
@@ -21,62 +22,41 @@ _COUNTED: Final = ("pods", "persistentVolumeClaims", "jobs")
 def quota_problems(settings: Settings, cluster: ClusterPlan, etcd: EtcdPlan | None) -> Iterator[Problem]:
     """Pods and Jobs that the tenant's quota would refuse only when they are created."""
     quota = settings.tenant.quota
-    limits: Mapping[str, int] = {
-        "cpu": quota.cpu,
-        "cpuLimits": quota.cpu_limits or quota.cpu,
-        "memory": quota.memory,
-        "ephemeralStorage": quota.ephemeral_storage,
-        "storage": quota.storage,
-        "pods": quota.pods,
-        "persistentVolumeClaims": quota.persistent_volume_claims,
-        "jobs": quota.jobs,
-    }
-    demand = _etcd_demand(etcd)
-    for model in settings.models:
-        demand.update(_model_demand(model))
-    for key, limit in limits.items():
-        if demand[key] > limit:
+    demand = sum(map(_model_demand, settings.models), etcd.demand if etcd else Demand())
+    rows = (
+        ("cpu", quota.cpu, demand.cpu),
+        ("cpuLimits", quota.cpu_limits or quota.cpu, demand.cpu_limits),
+        ("memory", quota.memory, demand.memory),
+        ("ephemeralStorage", quota.ephemeral_storage, demand.ephemeral_storage),
+        ("storage", quota.storage, demand.storage),
+        ("pods", quota.pods, demand.pods),
+        ("persistentVolumeClaims", quota.persistent_volume_claims, demand.claims),
+        ("jobs", quota.jobs, demand.jobs),
+    )
+    for key, limit, needed in rows:
+        if needed > limit:
             yield Problem(
                 f"tenant.quota.{key}",
-                f"{_text(key, limit)}: the models, their fetch Jobs and etcd need {_text(key, demand[key])}; "
+                f"{_text(key, limit)}: the models, their fetch Jobs and etcd need {_text(key, needed)}; "
                 "raise it, or lower replicas or resources",
             )
     yield from _accelerator_problems(settings, cluster)
 
 
-def _model_demand(model: Model) -> Counter[str]:
+def _model_demand(model: Model) -> Demand:
     """Of all servers of a model and its fetch Job."""
     server, fetch = model.resources, model.fetch.resources
     source = model.source if isinstance(model.source, FileSource) else None
-    return Counter(
-        {
-            "cpu": server.cpu * model.replicas + fetch.cpu,
-            "cpuLimits": server.cpu * model.replicas + fetch.cpu,
-            "memory": server.memory * model.replicas + fetch.memory,
-            "ephemeralStorage": server.ephemeral_storage * model.replicas + fetch.ephemeral_storage,
-            "storage": model.storage.size + (source.size if source else 0),
-            "pods": model.replicas + 1,
-            "persistentVolumeClaims": 2 if source else 1,
-            "jobs": 1,
-        }
-    )
-
-
-def _etcd_demand(etcd: EtcdPlan | None) -> Counter[str]:
-    if etcd is None:
-        return Counter()
-    demand = etcd.demand
-    return Counter(
-        {
-            "cpu": demand.cpu_requests,
-            "cpuLimits": demand.cpu_limits,
-            "memory": demand.memory,
-            "ephemeralStorage": demand.ephemeral_storage,
-            "storage": demand.storage,
-            "pods": demand.pods,
-            "persistentVolumeClaims": demand.claims,
-            "jobs": demand.jobs,
-        }
+    cpu = server.cpu * model.replicas + fetch.cpu
+    return Demand(
+        cpu=cpu,
+        cpu_limits=cpu,
+        memory=server.memory * model.replicas + fetch.memory,
+        ephemeral_storage=server.ephemeral_storage * model.replicas + fetch.ephemeral_storage,
+        storage=model.storage.size + (source.size if source else 0),
+        claims=2 if source else 1,
+        pods=model.replicas + 1,
+        jobs=1,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from components.common.demand import Demand
 from components.common.names import MAX_NAME
 from components.common.problems import Problem
 from components.common.quantities import GIB, format_bytes
@@ -36,27 +37,6 @@ MAX_STATEFUL_SET_NAME: Final = 52
 """`<name>-<hash of 10>` becomes a label's value (controller-revision-hash)."""
 _LONGEST_CRON_SUFFIX: Final = "-defragmentation"
 _LONGEST_CLIENT_SUFFIX: Final = "-client-service-registry"
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What the cluster takes of a namespace's quota, with one job of each kind and the service registry
-    running."""
-
-    cpu_requests: int
-    """Thousandths of a CPU."""
-    cpu_limits: int
-    """Thousandths of a CPU."""
-    memory: int
-    """Bytes."""
-    ephemeral_storage: int
-    """Bytes."""
-    storage: int
-    """Bytes of persistent volumes."""
-    claims: int
-    pods: int
-    jobs: int
-    """Jobs, ended ones that are kept included."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +76,7 @@ class EtcdPlan:
 
     @property
     def demand(self) -> Demand:
-        """Of the namespace's quota."""
+        """With one job of each kind and the service registry running."""
         settings, members, resources = self.settings, self.settings.members, self.settings.resources
         tools = settings.tools
         jobs = 2
@@ -106,7 +86,7 @@ class EtcdPlan:
         tools_limit = tools.cpu_limit or tools.cpu
         limit = max(resources.cpu_limit or resources.cpu, tools_limit)
         return Demand(
-            cpu_requests=members * cpu + beside * tools.cpu,
+            cpu=members * cpu + beside * tools.cpu,
             cpu_limits=members * limit + beside * tools_limit,
             memory=members * max(resources.memory, tools.memory) + beside * tools.memory,
             ephemeral_storage=members * max(resources.ephemeral_storage, tools.ephemeral_storage)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.audit.settings import Audit
 from components.common.schema import FrozenModel
 from components.etcd.settings import EtcdSettings
 from components.load_balancer.settings import Entry
@@ -44,6 +45,8 @@ class Settings(FrozenModel):
     """Operators that other sections need: installed from their charts, or there already."""
     monitoring: Monitoring | None = None
     """Metrics, alerts, dashboards and reports; without it, nobody is told of anything."""
+    audit: Audit | None = None
+    """Records of who did what; without it, none are kept."""
     cost_ceiling: CostCeiling | None = None
     """The most that the stack may cost a month; without it, there is no bound. On EKS and GKE."""
     data_protection: Literal["none", "protected"] = "protected"

@@ -10,9 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from components.common.demand import Demand
 from components.common.problems import Problem
 from components.common.quantities import GIB, MIB, format_bytes
-from components.etcd.plan import Demand, EtcdPlan, plan_etcd, quorum
+from components.etcd.plan import EtcdPlan, plan_etcd, quorum
 from components.etcd.settings import EtcdSettings
 
 IMAGES = {name: f"registry.example/{name}@sha256:{'0' * 64}" for name in ("etcd", "etcd-tools")}
@@ -232,7 +233,7 @@ def test_the_demand_on_the_namespaces_quota() -> None:
         }
     )
     assert result.demand == Demand(
-        cpu_requests=3 * 50 + 3 * 20,
+        cpu=3 * 50 + 3 * 20,
         cpu_limits=3 * 300 + 3 * 200,
         memory=(3 * 128 + 3 * 64) * MIB,
         ephemeral_storage=(3 * 64 + 3 * 32) * MIB,
