@@ -21,7 +21,6 @@ TICKETS: Final = "tickets"
 REPORTS: Final = "reports"
 NOBODY: Final = "nobody"
 WECOM_SECRET: Final = "api-secret"
-CA_FILE: Final = "ca.crt"
 SHOWN_ALERTS: Final = 5
 """In a message of WeCom, which cuts texts at 2048 bytes."""
 RELAYED_ALERTS: Final = 20
@@ -89,7 +88,7 @@ class Endpoints:
     wecom: str | None = None
     """Of WeCom's API; None: Alertmanager's own default."""
     authority: str | None = None
-    """File with the authority of the proxy to WeCom; None: the system's."""
+    """Certificate of the authority of the proxy to WeCom; None: the system's."""
 
 
 def configuration(routing: AlertRouting, endpoints: Endpoints) -> dict[str, Any]:
@@ -185,7 +184,7 @@ def _wecom(receiver: WeComReceiver, endpoints: Endpoints) -> dict[str, Any]:
         if value is not None:
             config[key] = value
     if endpoints.authority is not None:
-        config["http_config"] = {"tls_config": {"ca_file": endpoints.authority}}
+        config["http_config"] = {"tls_config": {"ca": endpoints.authority}}
     return config
 
 

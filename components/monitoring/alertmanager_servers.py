@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,10 +13,10 @@ from components.common.network_policies import Flow, isolation, networks, pods
 from components.common.quantities import format_bytes
 from components.monitoring import ports
 from components.monitoring.access import service_account
-from components.monitoring.alertmanager import CA_FILE, SECRETS, WECOM_SECRET
+from components.monitoring.alertmanager import SECRETS, WECOM_SECRET
 from components.monitoring.objects import API_VERSION
 from components.monitoring.plan import RELAY_NAME, MonitoringPlan
-from components.monitoring.prometheus import INSTANCE, pod_security_document, spread_document
+from components.monitoring.prometheus import CLIENTS, INSTANCE, pod_security_document, spread_document
 from components.monitoring.stack import ALERTMANAGER, PROMETHEUS
 
 NAME: Final = "alertmanager"
@@ -89,7 +88,6 @@ class AlertmanagerServers(pulumi.ComponentResource):
 def _spec(args: AlertmanagerArgs, labels: dict[str, str]) -> dict[str, Any]:
     plan, server = args.plan, args.plan.settings.alertmanager
     storage_class = plan.settings.prometheus.storage_class
-    files = dict(_secret_files(plan))
     return {
         "image": args.image,
         "imagePullPolicy": "IfNotPresent",
@@ -121,32 +119,25 @@ def _spec(args: AlertmanagerArgs, labels: dict[str, str]) -> dict[str, Any]:
                     "secretName": secret,
                     "optional": True,
                     "defaultMode": 0o440,
-                    "items": [{"key": key, "path": key}],
+                    "items": [{"key": WECOM_SECRET, "path": WECOM_SECRET}],
                 },
             }
-            for index, (secret, key) in enumerate(files.items())
+            for index, secret in enumerate(plan.alertmanager_secrets)
         ],
         "volumeMounts": [
             {"name": f"receiver-{index}", "mountPath": f"{SECRETS}/{secret}", "readOnly": True}
-            for index, secret in enumerate(files)
+            for index, secret in enumerate(plan.alertmanager_secrets)
         ],
     }
 
 
-def _secret_files(plan: MonitoringPlan) -> Iterator[tuple[str, str]]:
-    for secret in plan.alertmanager_secrets:
-        yield secret, WECOM_SECRET
-    if authority := plan.settings.routing.proxy_ca_secret:
-        yield authority, CA_FILE
-
-
 def _isolation(plan: MonitoringPlan) -> networking.v1.NetworkPolicySpecArgs:
-    """Prometheus and Grafana reach it; it reaches the relay, and WeCom or the proxy to it."""
+    """Prometheus, Grafana and the weekly report reach it; it reaches the relay, and WeCom or the proxy to it."""
     name = "app.kubernetes.io/name"
     return isolation(
         SELECTOR,
         ingress=[
-            Flow((pods({name: PROMETHEUS}), pods({name: "grafana"})), (ports.ALERTMANAGER,)),
+            Flow(tuple(pods({name: one}) for one in (PROMETHEUS, *CLIENTS)), (ports.ALERTMANAGER,)),
         ],
         egress=[
             Flow((pods({name: RELAY_NAME}),), (ports.ALERT_RELAY,)),

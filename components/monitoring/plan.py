@@ -9,13 +9,7 @@ from typing import Final
 
 from components.common.problems import Problem
 from components.common.quantities import GIB, MIB, format_bytes
-from components.monitoring.alertmanager import (
-    CA_FILE,
-    SECRETS,
-    Endpoints,
-    configuration_text,
-    mounted_secrets,
-)
+from components.monitoring.alertmanager import Endpoints, configuration_text, mounted_secrets
 from components.monitoring.alerts.objectives import (
     BURN_RATES,
     FIRST_TOKEN_BOUNDS,
@@ -174,11 +168,10 @@ def plan_monitoring(
     ]
     if problems:
         return None, problems
-    authority = settings.routing.proxy_ca_secret
     endpoints = Endpoints(
         f"http://{RELAY_NAME}.{settings.namespace}.svc:{RELAY_PORT}",
         wecom=settings.routing.wecom_url,
-        authority=f"{SECRETS}/{authority}/{CA_FILE}" if authority else None,
+        authority=settings.routing.proxy_ca,
     )
     nodes = settings.node_cidrs or stack.node_cidrs
     return (

@@ -204,6 +204,7 @@ def _spec(args: PrometheusArgs, labels: Mapping[str, str]) -> dict[str, Any]:
         },
         "resources": plan.shares.prometheus.document(),
         "serviceAccountName": NAME,
+        "serviceDiscoveryRole": "EndpointSlice",
         "automountServiceAccountToken": False,
         "volumes": [token_volume_document()],
         "volumeMounts": [token_mount_document()],

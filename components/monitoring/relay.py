@@ -17,11 +17,11 @@ from components.common.pods import (
     scratch_volume,
 )
 from components.common.quantities import MIB
-from components.monitoring.alertmanager import CA_FILE
 from components.monitoring.plan import RELAY_NAME, RELAY_PORT, MonitoringPlan
 
 ROBOTS: Final = "/etc/alert-relay/robots"
 AUTHORITY: Final = "/etc/alert-relay/authority"
+_CA_FILE: Final = "ca.crt"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class AlertRelay(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        if plan.settings.routing.proxy_ca is not None:
+            core.v1.ConfigMap(
+                name, metadata=metadata, data={_CA_FILE: plan.settings.routing.proxy_ca}, opts=child
+            )
         service = core.v1.Service(
             name,
             metadata=meta.v1.ObjectMetaArgs(
@@ -147,7 +151,7 @@ def _isolation(
 
 def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecArgs:
     plan, routing = args.plan, args.plan.settings.routing
-    authority = routing.proxy_ca_secret
+    authority = routing.proxy_ca is not None
     return core.v1.PodSpecArgs(
         service_account_name=args.service_account,
         automount_service_account_token=False,
@@ -173,7 +177,7 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                     f"--robots={ROBOTS}",
                     *([f"--endpoint={routing.dingtalk_url}"] if routing.dingtalk_url else []),
                 ],
-                env=[core.v1.EnvVarArgs(name="SSL_CERT_FILE", value=f"{AUTHORITY}/{CA_FILE}")]
+                env=[core.v1.EnvVarArgs(name="SSL_CERT_FILE", value=f"{AUTHORITY}/{_CA_FILE}")]
                 if authority
                 else None,
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=RELAY_PORT, protocol="TCP")],
@@ -216,19 +220,16 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                 )
                 for index, robot in enumerate(plan.robots)
             ),
-            *([_authority(authority)] if authority else []),
+            *(
+                [
+                    core.v1.VolumeArgs(
+                        name="authority",
+                        config_map=core.v1.ConfigMapVolumeSourceArgs(name=RELAY_NAME, default_mode=0o444),
+                    )
+                ]
+                if authority
+                else []
+            ),
             scratch_volume("tmp", 16 * MIB),
         ],
-    )
-
-
-def _authority(secret: str) -> core.v1.VolumeArgs:
-    return core.v1.VolumeArgs(
-        name="authority",
-        secret=core.v1.SecretVolumeSourceArgs(
-            secret_name=secret,
-            optional=True,
-            default_mode=0o440,
-            items=[core.v1.KeyToPathArgs(key=CA_FILE, path=CA_FILE)],
-        ),
     )

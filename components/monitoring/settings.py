@@ -19,6 +19,9 @@ Ratio = Annotated[float, Field(gt=0, lt=1)]
 Quantile = Annotated[float, Field(ge=0.5, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Percent = Annotated[float, Field(gt=0, lt=100)]
+Certificate = Annotated[
+    str, Field(pattern=r"^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?$")
+]
 HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s?#@]+$")]
 Cidr4 = Annotated[str, Field(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
 
@@ -128,8 +131,9 @@ class AlertRouting(FrozenModel):
     """Of your proxy to DingTalk's robots; without it, DingTalk's own."""
     wecom_url: HttpsUrl | None = None
     """Of your proxy to WeCom's API, with a slash at its end; without it, WeCom's own."""
-    proxy_ca_secret: DnsLabel | None = None
-    """Secret in the namespace of monitoring; its key `ca.crt` has signed the certificates of your proxies."""
+    proxy_ca: Certificate | None = None
+    """Certificate, PEM, of the authority that has signed those of your proxies; without it, one of the
+    public authorities has."""
 
 
 class PrometheusServer(FrozenModel):
