@@ -20,6 +20,7 @@ from components.virtual_ip.keepalived import BUSYBOX, RUN_FOLDER, check_command,
 from components.virtual_ip.plan import VirtualIpPlan
 from components.virtual_ip.scripts import (
     MONITOR_HEARTBEAT,
+    NFT,
     render_guard,
     render_haproxy_start,
     render_keepalived_start,
@@ -270,7 +271,7 @@ def _pod(args: VirtualIpArgs, configuration: pulumi.Input[str]) -> core.v1.PodSp
             _container(
                 "firewall",
                 args,
-                ["/usr/sbin/nft", "-f", f"{CONFIGURATION}/{_NODE}.vrrp.nft"],
+                [NFT, "-f", f"{CONFIGURATION}/{_NODE}.vrrp.nft"],
                 capabilities=FIREWALL_CAPABILITIES,
             )
         ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from components.virtual_ip.firewall import table_name
 from components.virtual_ip.haproxy import TLS_FOLDER
 from components.virtual_ip.keepalived import BUSYBOX, HEALTH_FILE, RUN_FOLDER, check_command
 from components.virtual_ip.plan import VirtualIpPlan
@@ -20,6 +21,7 @@ MONITOR_HEARTBEAT: Final = "monitor-heartbeat"
 FLOCK: Final = "/usr/bin/flock"
 KEEPALIVED: Final = "/usr/sbin/keepalived"
 HAPROXY: Final = "/usr/sbin/haproxy"
+NFT: Final = "/usr/sbin/nft"
 
 
 def render_keepalived_start(
@@ -43,7 +45,8 @@ exec {keepalived} --vrrp --dont-fork --log-console --use-file={configuration} \\
 
 
 def render_guard(plan: VirtualIpPlan, *, run_folder: str = RUN_FOLDER) -> str:
-    """Shell script that removes the address whenever nobody holds the lock; ends after keepalived has."""
+    """Shell script that removes the address whenever nobody holds the lock; ends after keepalived has, and
+    then takes the firewall's table away, too: the node is left as it was."""
     return f"""\
 #!{BUSYBOX} sh
 stopping=
@@ -61,14 +64,20 @@ until [ "$stopping" ]; do
     {BUSYBOX} usleep 100000
 done
 remove_once_unguarded
+{NFT} delete table inet {table_name(plan)} 2>/dev/null || true
 """
 
 
 def render_monitor(plan: VirtualIpPlan, *, run_folder: str = RUN_FOLDER) -> str:
-    """Shell script that tells keepalived, by a file, how this node's proxy is; it needs no privilege."""
+    """Shell script that tells keepalived, by a file, how this node's proxy is; it needs no privilege.
+
+    The first process of a container has to ask for signals: without the trap the pod would take all of its
+    grace period to end.
+    """
     interval = proxy_check_ms(plan.settings.advert_interval_ms)
     return f"""\
 #!{BUSYBOX} sh
+trap 'exit 0' TERM INT
 written=
 while :; do
     if {" ".join(check_command(plan))} 2>/dev/null; then state=0; else state=-1; fi
