@@ -18,7 +18,7 @@ from components.common.pods import (
     scratch_volume,
 )
 from components.common.quantities import MIB, format_bytes
-from components.trend_report.plan import NAME, RESOURCES, TrendReportPlan
+from components.trend_report.plan import KEPT_JOBS, NAME, RESOURCES, TrendReportPlan
 
 CONFIGURATION: Final = "/etc/trend-report"
 REPORTS: Final = "/var/lib/trend-report"
@@ -27,8 +27,6 @@ _DEADLINE_SECONDS: Final = 1_800
 """A report takes seconds; the rest is patience with a Prometheus that starts."""
 _LATEST_START_SECONDS: Final = 12 * 3_600
 """A cluster that was down on Monday morning makes the report in the afternoon."""
-KEPT_JOBS: Final = 2
-"""Whose logs can be read: the last that succeeded and the last that failed."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from components.common.demand import Demand
 from components.common.problems import Problem
 from components.common.quantities import MIB, Resources
 from components.monitoring import ports
@@ -22,6 +22,8 @@ NAME: Final = "trend-report"
 """Of all its objects, and `app.kubernetes.io/name` of its pods."""
 NEEDED_SECONDS: Final = 14 * DAY + 12 * HOUR
 """Two weeks, and the time from Monday's midnight to a report that is made the same morning."""
+KEPT_JOBS: Final = 2
+"""Whose logs can be read: the last that succeeded and the last that failed."""
 RESOURCES: Final = Resources(cpu=100, memory=192 * MIB, ephemeral_storage=64 * MIB)
 """Python with two weeks of hourly figures; 60 MiB were seen with one model."""
 REPORT_BYTES: Final = 256 * 1024
@@ -64,9 +66,18 @@ class TrendReportPlan:
     """None: nobody is told."""
 
     @property
-    def digest(self) -> str:
-        """Of the configuration."""
-        return hashlib.sha256(self.configuration.encode()).hexdigest()
+    def demand(self) -> Demand:
+        """What it takes of the namespace's quota while a report is made."""
+        return Demand(
+            cpu=RESOURCES.cpu,
+            cpu_limits=RESOURCES.cpu,
+            memory=RESOURCES.memory,
+            ephemeral_storage=RESOURCES.ephemeral_storage,
+            storage=self.settings.storage.size,
+            claims=1,
+            pods=1,
+            jobs=KEPT_JOBS + 1,
+        )
 
 
 def plan_trend_report(

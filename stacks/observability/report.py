@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Final
 
 from components.common.problems import Problem, below
-from components.tenant_namespace.component import TenantNamespace
-from components.trend_report.component import TrendReport, TrendReportArgs
-from components.trend_report.plan import (
-    REPORT_IMAGE,
-    EstimatedPrice,
-    TrendReportPlan,
-    plan_trend_report,
-)
+from components.trend_report.plan import EstimatedPrice, TrendReportPlan, plan_trend_report
 from stacks.cost.estimate import CostEstimate
 from stacks.cost.prices import HOURS_PER_MONTH
 from stacks.settings import Settings
-from stacks.targets.target import Target
 
-SECTION = "monitoring.report"
+SECTION: Final = "monitoring.report"
 
 
 def plan_stack_report(
@@ -56,24 +48,3 @@ def hourly(cost: CostEstimate | None) -> EstimatedPrice | None:
         source=f"{source}; all node pools at their smallest and at their largest",
         unpriced=cost.unpriced,
     )
-
-
-def build_stack_report(
-    plan: TrendReportPlan, target: Target, tenant: TenantNamespace, *, protect: bool
-) -> dict[str, Any]:
-    """CronJob and volume in the namespace of monitoring; outputs of the stack.
-
-    :param tenant: the namespace that Prometheus and Alertmanager are in.
-    """
-    report = TrendReport(
-        "trend-report",
-        TrendReportArgs(
-            namespace=tenant.name,
-            service_account=tenant.service_account,
-            plan=plan,
-            image=target.images.get(REPORT_IMAGE, plan.image),
-            protect=protect,
-        ),
-        target.options,
-    )
-    return {"reports": {"namespace": tenant.name, "claim": report.claim}}

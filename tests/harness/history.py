@@ -355,7 +355,7 @@ class History:
             yield Family(name, kinds[name], tuple(found))
 
     def write(self, out: TextIO, more: str = "") -> int:
-        """As OpenMetrics has it, times in seconds, then `more` lines; returns how many samples are its own."""
+        """As OpenMetrics has it, times in seconds, then `more` lines; returns how many are its own."""
         written = 0
         times = [f" {time}\n" for time in self.span.times]
         for family in self.families():
