@@ -36,8 +36,8 @@ lint: ## formatting, static checks, import rules
 	$(VENV)/ruff format --check $(wildcard $(SOURCES))
 	$(VENV)/ruff check $(wildcard $(SOURCES))
 	$(VENV)/mypy $(filter-out tests apps benchmarks,$(wildcard $(SOURCES)))
-	$(VENV)/mypy -p weights -p etcd_tools -p alert_relay -p audit_trail -p trend_report
-	PYTHONPATH=.:apps/alert_relay:apps/audit:apps/etcd:apps/trend_report:apps/weights $(VENV)/lint-imports
+	$(VENV)/mypy -p weights -p etcd_tools -p alert_relay -p audit_trail -p log_setup -p trend_report
+	PYTHONPATH=.:apps/alert_relay:apps/audit:apps/etcd:apps/log_setup:apps/trend_report:apps/weights $(VENV)/lint-imports
 	@$(TOOLCHAIN) go-check
 
 format: ## rewrite sources in the project's format

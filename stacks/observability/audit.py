@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from components.audit.component import AuditTrail, AuditTrailArgs
-from components.audit.plan import IMAGE, AuditPlan, Logs, plan_audit
+from components.audit.plan import AuditPlan, Logs, plan_audit
 from components.audit.settings import CONTROL_PLANE, Audit
 from components.common.labels import NODE_POOL
 from components.common.problems import Problem, below
 from components.eks.plan import EksPlan
 from components.gke.plan import GkePlan
 from components.onprem.plan import OnpremPlan
-from components.tenant_namespace.component import TenantNamespace
 from stacks.clusters import ClusterPlan
 from stacks.settings import Settings
-from stacks.targets.target import Target
 
 SECTION = "audit"
 _MODEL_CONTAINER = "vllm"
@@ -40,21 +36,6 @@ def plan_stack_audit(
         nodes=_nodes(audit, cluster),
     )
     return plan, list(below(SECTION, problems))
-
-
-def build_stack_audit(plan: AuditPlan, *, target: Target, tenant: TenantNamespace) -> dict[str, Any]:
-    """Collectors and Jobs, in the namespace of the nodes' agents."""
-    trail = AuditTrail(
-        "audit",
-        AuditTrailArgs(
-            namespace=tenant.name,
-            service_account=tenant.service_account,
-            plan=plan,
-            image=target.images[IMAGE],
-        ),
-        target.options,
-    )
-    return {"auditTrails": trail.trails}
 
 
 def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import pulumi
 
 from components.audit.plan import AuditPlan
 from components.common.problems import Problem, below
-from components.grafana.component import GrafanaServer, GrafanaServerArgs
 from components.grafana.plan import DataSource, GrafanaPlan, LogStoreSource, plan_grafana
 from components.logging.plan import DATA_STREAM_NAMESPACE, LoggingPlan
 from components.logging.plan import NAME as LOGS
 from components.monitoring.plan import MonitoringPlan
-from components.tenant_namespace.component import TenantNamespace
 from stacks.settings import Settings
-from stacks.targets.target import Target
 
 SECTION = "monitoring.grafana"
 _PROMETHEUS_PORT = 9090
@@ -73,23 +67,3 @@ def _log_store(logging: LoggingPlan) -> LogStoreSource:
         ),
         index=f"logs-audit-{DATA_STREAM_NAMESPACE}",
     )
-
-
-def build_stack_dashboards(
-    plan: GrafanaPlan,
-    *,
-    target: Target,
-    tenant: TenantNamespace,
-    after: tuple[pulumi.Resource, ...] = (),
-) -> dict[str, Any]:
-    """Grafana in the namespace of monitoring; outputs of the stack.
-
-    :param tenant: the namespace that Prometheus is in.
-    :param after: resources that bring prometheus-operator.
-    """
-    server = GrafanaServer(
-        "grafana",
-        GrafanaServerArgs(namespace=tenant.name, service_account=tenant.service_account, plan=plan),
-        target.options_after(*after),
-    )
-    return {"dashboards": server.dashboards}

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pulumi
 
 from components.accelerators.catalogue import accelerator
 from components.common.problems import Problem, below
-from components.common.quantities import GIB, MIB, Resources
 from components.eks.plan import EksPlan
 from components.etcd.plan import EtcdPlan
 from components.gke.plan import GkePlan
-from components.monitoring.component import (
-    OwnMonitoring,
-    OwnMonitoringArgs,
-    StackMonitoring,
-    StackMonitoringArgs,
-)
 from components.monitoring.plan import MonitoringPlan, plan_monitoring
 from components.monitoring.settings import Monitoring
 from components.monitoring.stack import MonitoredStack, Scraped
 from components.onprem.plan import OnpremPlan
-from components.tenant_namespace.component import ContainerLimits, Quota, TenantNamespace, TenantNamespaceArgs
 from stacks.clusters import ClusterPlan
 from stacks.settings import Settings
-from stacks.targets.target import Target
 
 PODS_PER_NODE = 30
 """Expected on average, for the sizing of Prometheus; nodes with a GPU or eight run few."""
@@ -110,68 +98,3 @@ def _node_cidrs(cluster: ClusterPlan) -> tuple[str, ...]:
     if isinstance(cluster.below, EksPlan | GkePlan):
         return (str(cluster.below.settings.network.cidr),)
     return ()
-
-
-def monitoring_namespace(plan: MonitoringPlan, pod_security_version: str) -> TenantNamespaceArgs:
-    """The namespace of Prometheus and Alertmanager, with a quota from what they ask for."""
-    demand = plan.demand
-    return TenantNamespaceArgs(
-        namespace=plan.settings.namespace,
-        pod_security_version=pod_security_version,
-        labels=plan.settings.namespace_labels,
-        quota=Quota(
-            cpu=demand.cpu,
-            cpu_limits=demand.cpu_limits,
-            memory=demand.memory,
-            ephemeral_storage=demand.ephemeral_storage,
-            storage=demand.storage,
-            persistent_volume_claims=demand.claims,
-            pods=demand.pods,
-            jobs=20,
-        ),
-        container_limits=ContainerLimits(
-            default=Resources(cpu=100, memory=64 * MIB, ephemeral_storage=64 * MIB),
-            maximum=Resources(
-                cpu=max(2_000, demand.largest.cpu_limit),
-                memory=max(2 * GIB, demand.largest.memory),
-                ephemeral_storage=2 * GIB,
-            ),
-        ),
-        # Samples are kept twice and for days: the namespace can be made anew.
-        protect=False,
-    )
-
-
-def build_stack_monitoring(
-    plan: MonitoringPlan,
-    *,
-    target: Target,
-    tenant: TenantNamespace,
-    agents: TenantNamespace | None,
-    pod_security_version: str,
-    after: tuple[pulumi.Resource, ...] = (),
-) -> dict[str, Any]:
-    """Deploy it; `after` are resources that bring prometheus-operator.
-
-    :param agents: namespace of agents of nodes; None only where the cluster has a Prometheus already.
-    """
-    opts = target.options_after(*after)
-    StackMonitoring("monitoring", StackMonitoringArgs(tenant.name, plan), opts)
-    if not plan.own:
-        return {}
-    if agents is None:
-        raise ValueError("monitoring: node exporter needs the namespace of agents")
-    namespace = TenantNamespace("monitoring", monitoring_namespace(plan, pod_security_version), opts)
-    own = OwnMonitoring(
-        "monitoring",
-        OwnMonitoringArgs(
-            namespace=namespace.name,
-            service_account=namespace.service_account,
-            agents_namespace=agents.name,
-            agents_service_account=agents.service_account,
-            images=target.images,
-            plan=plan,
-        ),
-        opts,
-    )
-    return {"prometheus": own.url}

@@ -1,0 +1,84 @@
+"""What a stack is observed with, planned as one: a part knows of the others what it watches or asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from components.audit.plan import AuditPlan
+from components.common.demand import Demand
+from components.common.problems import Problem
+from components.etcd.plan import EtcdPlan
+from components.grafana.plan import GrafanaPlan
+from components.monitoring.plan import MonitoringPlan
+from components.monitoring.stack import Scraped
+from components.trend_report.plan import TrendReportPlan
+from stacks.clusters import ClusterPlan
+from stacks.cost.estimate import CostEstimate
+from stacks.observability.audit import plan_stack_audit
+from stacks.observability.dashboards import plan_stack_dashboards
+from stacks.observability.monitoring import Observed, plan_stack_monitoring
+from stacks.observability.report import plan_stack_report
+from stacks.settings import Settings
+
+_GRAFANA_PORT: Final = 3000
+
+
+@dataclass(frozen=True)
+class ObservabilityPlan:
+    """Each part, or None where its section is absent."""
+
+    monitoring: MonitoringPlan | None
+    dashboards: GrafanaPlan | None
+    report: TrendReportPlan | None
+    audit: AuditPlan | None
+    nodes: int
+    """Number of nodes at most, each of which has the agents."""
+
+    @property
+    def monitoring_demand(self) -> Demand:
+        """Of the namespace of Prometheus, Alertmanager, Grafana and the report."""
+        parts = (self.monitoring, self.dashboards, self.report)
+        return sum((part.demand for part in parts if part), Demand())
+
+    @property
+    def agents_demand(self) -> Demand:
+        """Of the namespace of agents of nodes; nothing where there are none."""
+        on_each = (part.agents_demand for part in (self.monitoring,) if part)
+        return sum(on_each, Demand()) * self.nodes + (self.audit.demand if self.audit else Demand())
+
+
+def plan_observability(
+    settings: Settings,
+    cluster: ClusterPlan,
+    images: Mapping[str, str],
+    *,
+    stack: str,
+    etcd: EtcdPlan | None,
+    cost: CostEstimate | None,
+    model_scheme: str,
+) -> tuple[ObservabilityPlan, list[Problem]]:
+    """The plan of all parts that could be planned, and every problem with the path of the whole file.
+
+    :param cost: of the stack, for the price of tokens.
+    :param model_scheme: `http` or `https`, of the model servers.
+    """
+    audit, problems = plan_stack_audit(settings, cluster, images)
+    monitoring, found = plan_stack_monitoring(
+        settings, cluster, images, Observed(stack, etcd, model_scheme, _scraped(settings))
+    )
+    problems += found
+    dashboards, found = plan_stack_dashboards(settings, images, monitoring=monitoring, audit=audit)
+    problems += found
+    report, found = plan_stack_report(settings, stack, images, cost)
+    problems += found
+    return ObservabilityPlan(monitoring, dashboards, report, audit, cluster.nodes), problems
+
+
+def _scraped(settings: Settings) -> tuple[Scraped, ...]:
+    """What brings monitors of its own."""
+    section = settings.monitoring
+    if section is None or section.grafana is None:
+        return ()
+    return (Scraped(section.namespace, "grafana", _GRAFANA_PORT),)
