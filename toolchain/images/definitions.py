@@ -350,12 +350,22 @@ def kube_state_metrics() -> LocalImage:
     return _static_image("kube-state-metrics", "kube-state-metrics", version)
 
 
-def alert_relay() -> LocalImage:
-    """The alert relay, on Python's standard library alone."""
-    layers = [base_layer(), oci.layer(_application_nodes(APPS / "alert_relay" / "alert_relay"))]
-    config = oci.Config(command=("python3", "-m", "alert_relay"), environment=COMMON_ENVIRONMENT)
+def _standard_library_app(name: str, package: Path) -> LocalImage:
+    """An app of ours on Python's standard library alone."""
+    layers = [base_layer(), oci.layer(_application_nodes(package))]
+    config = oci.Config(command=("python3", "-m", package.name), environment=COMMON_ENVIRONMENT)
     image = oci.assemble(layers, config)
-    return LocalImage("alert-relay", image.manifest.sha256[:12], image)
+    return LocalImage(name, image.manifest.sha256[:12], image)
+
+
+def alert_relay() -> LocalImage:
+    """The alert relay."""
+    return _standard_library_app("alert-relay", APPS / "alert_relay" / "alert_relay")
+
+
+def trend_report() -> LocalImage:
+    """The weekly report."""
+    return _standard_library_app("trend-report", APPS / "trend_report" / "trend_report")
 
 
 def virtual_ip_image() -> LocalImage:
@@ -380,5 +390,6 @@ ON_REQUEST: Final = {
     "kube-state-metrics": kube_state_metrics,
     "alert-relay": alert_relay,
     "audit": audit,
+    "trend-report": trend_report,
 }
 """Images that stack dev does without."""
