@@ -132,7 +132,7 @@ def _spec(args: AlertmanagerArgs, labels: dict[str, str]) -> dict[str, Any]:
 
 
 def _isolation(plan: MonitoringPlan) -> networking.v1.NetworkPolicySpecArgs:
-    """Prometheus, Grafana and the weekly report reach it; it reaches the relay, and WeCom or the proxy to it."""
+    """Prometheus, Grafana and the weekly report reach it; it reaches the relay, and WeCom or its proxy."""
     name = "app.kubernetes.io/name"
     return isolation(
         SELECTOR,

@@ -53,7 +53,7 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_configuration_is_accepted(amtool: Path, configuration: Path) -> None:
     done = run([amtool, "check-config", configuration], timeout=60).succeeded()
-    assert "3 receivers" in done.output
+    assert "4 receivers" in done.output
 
 
 @pytest.mark.parametrize(
