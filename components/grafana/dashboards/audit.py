@@ -77,6 +77,7 @@ def _trail(view: View) -> Section:
                 Query("time() - max(audit_last_record_timestamp_seconds)", "ago"),
                 meaning="Of any source. API servers are never silent for long.",
                 steps=(Step(None, BLUE), Step(300, YELLOW)),
+                over_time=False,
             ),
             single(
                 view,

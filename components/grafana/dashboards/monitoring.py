@@ -183,6 +183,11 @@ def _scraping(view: View) -> Section:
     )
 
 
+def _by_group(operator: str, expression: str) -> str:
+    """By a group's name, without the file that the group is in."""
+    return f'{operator} by (group) (label_replace({expression}, "group", "$1", "rule_group", ".*;(.+)"))'
+
+
 def _delivery(view: View) -> Section:
     sent, failed = (
         f"sum by (integration) (increase(alertmanager_notifications_{what}[10m])) > 0"
@@ -195,7 +200,7 @@ def _delivery(view: View) -> Section:
                 view,
                 "Time to evaluate rules",
                 units.Seconds,
-                Query("max by (rule_group) (prometheus_rule_group_last_duration_seconds)", "{{rule_group}}"),
+                Query(_by_group("max", "prometheus_rule_group_last_duration_seconds"), "{{group}}"),
                 meaning="Of each group; a group that takes longer than its interval misses evaluations.",
                 runbooks=[view.alert("RulesFailing")],
             ),
@@ -204,8 +209,8 @@ def _delivery(view: View) -> Section:
                 "Missed evaluations",
                 units.Short,
                 Query(
-                    "sum by (rule_group) (increase(prometheus_rule_group_iterations_missed_total[10m]))",
-                    "{{rule_group}}",
+                    _by_group("sum", "increase(prometheus_rule_group_iterations_missed_total[10m])"),
+                    "{{group}}",
                 ),
                 meaning="Within ten minutes.",
             ),

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
+from components.common.quantities import parse_bytes, parse_millicores
 from components.grafana.component import DIGEST, GrafanaServer, GrafanaServerArgs
 from components.grafana.configuration import (
     ADMIN_KEYS,
@@ -184,3 +185,13 @@ def test_it_is_scraped_at_the_port_that_it_has(graph: list[Registration]) -> Non
     assert (
         monitor.inputs["spec"]["selector"]["matchLabels"].items() <= pod(graph)["metadata"]["labels"].items()
     )
+
+
+def test_the_demand_is_that_of_all_replicas_and_one_more(graph: list[Registration]) -> None:
+    planned = plan(replicas=2)
+    (deployment,) = of_kind(build(planned), "Deployment")
+    spec = deployment.inputs["spec"]
+    assert planned.demand.pods == spec["replicas"] + spec["strategy"]["rollingUpdate"]["maxSurge"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert parse_bytes(container["resources"]["requests"]["memory"]) * 3 == planned.demand.memory
+    assert parse_millicores(container["resources"]["limits"]["cpu"]) * 3 == planned.demand.cpu_limits
