@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from typing import Final
 
+from components.common.demand import Demand
 from components.common.problems import Problem
-from components.common.quantities import GIB, MIB, format_bytes
+from components.common.quantities import MIB, format_bytes
 from components.monitoring.alertmanager import Endpoints, configuration_text, mounted_secrets
 from components.monitoring.alerts.objectives import (
     BURN_RATES,
@@ -39,9 +40,6 @@ _LONGEST_WINDOW: Final = max(rate.long for rate in BURN_RATES)
 
 _CONFIG_RELOADER: Final = Share(cpu=10, memory=50 * MIB, cpu_limit=200)
 """prometheus-operator's helper beside Prometheus and Alertmanager, as its charts size it."""
-_OTHERS: Final = Share(cpu=1_000, memory=2 * GIB, cpu_limit=3_000, ephemeral_storage=2 * GIB)
-"""Room in the namespace's quota for Grafana and the trend report."""
-_OTHERS_STORAGE: Final = 20 * GIB
 _SMALLEST_LIMIT: Final = 500
 """Thousandths of a CPU: with less, a start takes minutes."""
 
@@ -56,23 +54,6 @@ class Shares:
     kube_state_metrics: Share
     node_exporter: Share
     dcgm_exporter: Share
-
-
-@dataclass(frozen=True)
-class NamespaceDemand:
-    """Most that the namespace of monitoring asks for at once."""
-
-    cpu: int
-    """Thousandths of a CPU."""
-    cpu_limits: int
-    memory: int
-    """Bytes, as what follows."""
-    ephemeral_storage: int
-    storage: int
-    claims: int
-    pods: int
-    largest: Share
-    """Most of one container."""
 
 
 @dataclass(frozen=True)
@@ -118,29 +99,43 @@ class MonitoringPlan:
         return tuple(dict.fromkeys([*found, *(one.namespace for one in self.scraped)]))
 
     @property
-    def demand(self) -> NamespaceDemand:
-        """Of Prometheus, Alertmanager, kube-state-metrics and the relay, and of what visits them."""
-        prometheus, alertmanager = self.settings.prometheus, self.settings.alertmanager
-        running = [
-            *[self.shares.prometheus, _CONFIG_RELOADER, _CONFIG_RELOADER] * prometheus.replicas,
-            *[self.shares.alertmanager, _CONFIG_RELOADER, _CONFIG_RELOADER] * alertmanager.replicas,
-            self.shares.kube_state_metrics,
+    def demand(self) -> Demand:
+        """Of Prometheus, Alertmanager, kube-state-metrics and the relay, in their namespace."""
+        if not self.own:
+            return Demand()
+        settings, shares = self.settings, self.shares
+        prometheus = _demand(shares.prometheus, _CONFIG_RELOADER, storage=self.sizing.volume)
+        alertmanager = _demand(shares.alertmanager, _CONFIG_RELOADER, storage=settings.alertmanager.volume)
+        demand = prometheus * settings.prometheus.replicas + alertmanager * settings.alertmanager.replicas
+        if settings.exporters.kube_state_metrics == "own":
+            demand += _demand(shares.kube_state_metrics)
+        if self.robots:
             # One more while it is updated.
-            *[self.shares.relay] * (self.settings.relay.replicas + 1),
-            _OTHERS,
-        ]
-        return NamespaceDemand(
-            cpu=sum(one.cpu for one in running),
-            cpu_limits=sum(one.cpu_limit for one in running),
-            memory=sum(one.memory for one in running),
-            ephemeral_storage=sum(one.ephemeral_storage for one in running),
-            storage=self.sizing.volume * prometheus.replicas
-            + alertmanager.volume * alertmanager.replicas
-            + _OTHERS_STORAGE,
-            claims=prometheus.replicas + alertmanager.replicas + 2,
-            pods=prometheus.replicas + alertmanager.replicas + self.settings.relay.replicas + 10,
-            largest=max(running, key=lambda one: one.memory),
-        )
+            demand += _demand(shares.relay) * (settings.relay.replicas + 1)
+        return demand
+
+    @property
+    def agents_demand(self) -> Demand:
+        """Of the exporters on one node, with GPUs if any node has some."""
+        demand = Demand()
+        if self.own and self.settings.exporters.node_exporter == "own":
+            demand += _demand(self.shares.node_exporter)
+        if self.gpu_pools:
+            demand += _demand(self.shares.dcgm_exporter)
+        return demand
+
+
+def _demand(*containers: Share, storage: int = 0) -> Demand:
+    """Of a pod."""
+    return Demand(
+        cpu=sum(one.cpu for one in containers),
+        cpu_limits=sum(one.cpu_limit for one in containers),
+        memory=sum(one.memory for one in containers),
+        ephemeral_storage=sum(one.ephemeral_storage for one in containers),
+        storage=storage,
+        claims=1 if storage else 0,
+        pods=1,
+    )
 
 
 def plan_monitoring(
