@@ -34,8 +34,11 @@ those only afterwards, so it is not used here.
 - **Every shape.** Pods, every kind with a pod template, `…Patch`, items of a `…List`, and pod templates
   anywhere in a custom resource (Argo Rollouts, LeaderWorkerSet, KServe, Ray, Knative); the pods that
   prometheus-operator and ECK make of theirs, completed as they complete them, also where a resource names no
-  container (`spec.image`, `spec.resources`, `nodeSets[].podTemplate`); main, init and ephemeral containers. A `…Patch` is not blamed for what it leaves as it is, except that a container it
-  names has to be complete. Resources of AWS, Google Cloud and Docker by their types.
+  container (`spec.image`, `spec.resources`, `nodeSets[].podTemplate`); main, init and ephemeral containers. A
+  `…Patch` is not blamed for what it leaves as it is, except that a container it names has to be complete.
+  What a `helm.v4.Chart` renders is judged object by object, in the update that renders it, and in a preview
+  with the official plugin and a cluster; a Helm v3 Release hides its objects and is refused. Resources of
+  AWS, Google Cloud and Docker by their types.
 - **Parts that are resources of their own.** Encryption, versioning, public access and policy of an S3 bucket
   are each judged before they are created; that a bucket has all four is a rule on the stack
   (bucket-complete), because no rule on a single resource can see it. The same goes for a VPC's flow log.

@@ -204,7 +204,8 @@ def pods_of(owner: KubernetesObject) -> Iterator[Pod]:
     """Every pod and pod template in an object."""
     keys = _POD_PATHS.get(owner.kind) if owner.builtin else None
     if keys is None:
-        if owner.kind != "CustomResourceDefinition":
+        # A chart's values have no shape yet; what it renders are resources of their own.
+        if owner.kind != "CustomResourceDefinition" and owner.group != "helm.sh":
             yield from _custom_pods(owner)
         return
     holder = child(owner.body, *keys)

@@ -61,9 +61,10 @@ class Rule:
 
     def judges(self, token: str) -> bool:
         """Whether it has anything to say of a type of resource."""
-        if token.startswith("kubernetes:"):
-            return self.types is None or KUBERNETES in self.types
-        return self.types is not None and token in self.types
+        of_kubernetes = token.startswith("kubernetes:")
+        if self.types is None:
+            return of_kubernetes
+        return token in self.types or (of_kubernetes and KUBERNETES in self.types)
 
     def violations(self, resource: Resource) -> list[str]:
         """One line per violation: path, what is there, fix."""

@@ -109,14 +109,6 @@ def _engine_flags(container: Container) -> list[str]:
     return found
 
 
-def _helm_releases(resource: Resource) -> list[str]:
-    return [
-        f"{one.kind}: is installed by Helm"
-        for one in resource.objects
-        if (one.group, one.kind) == ("helm.sh", "Release")
-    ]
-
-
 _OPAQUE_TYPES: Final = frozenset(
     {
         "command:local:Command",
@@ -194,14 +186,6 @@ RULES: Final = (
         fix="use the provider's own resources",
         judge=_opaque,
         types=_OPAQUE_TYPES,
-    ),
-    Rule(
-        id="helm-release",
-        severity="high",
-        title="No Helm Release",
-        rationale="Its objects are made behind the engine's back, so no rule of this pack sees them.",
-        fix="use helm.v4.Chart, which renders to resources that the rules judge",
-        judge=_helm_releases,
     ),
 )
 """Rules on the supply chain."""

@@ -305,6 +305,16 @@ GOOD: Final[dict[str, Resource]] = {
         "kubernetes:security.istio.io/v1:PeerAuthentication",
         {"metadata": metadata("default"), "spec": {"mtls": {"mode": "STRICT"}}},
     ),
+    "chart": (
+        "kubernetes:helm.sh/v4:Chart",
+        {
+            "name": "cert-manager",
+            "namespace": "cert-manager",
+            "chart": "oci://registry.example/charts/cert-manager",
+            "version": "1.21.0",
+            "values": {"replicaCount": 2.0, "initContainers": [], "image": {"digest": DIGEST}},
+        },
+    ),
     "leader-worker-set": (
         "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet",
         {
