@@ -7,10 +7,12 @@ import json
 import re
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.e2e.etcd_release import EtcdRelease, etcd_release
 from tests.harness import kube
 from tests.harness.published import MODEL
 from toolchain import paths
@@ -230,3 +232,99 @@ def test_pods_that_are_no_client_do_not_reach_the_members(namespace: str, label:
         assert (phase, log.strip()) == ("Succeeded", "reached nothing")
     finally:
         kube.kubectl("delete", "pod", metadata["name"], "--namespace", namespace, "--wait=false")
+
+
+# --- losses, in a cluster of the tests' own
+
+# Overwrites part of a snapshot and mends the sum that is embedded in it, as whoever can write there could.
+TAMPER = """
+import hashlib, pathlib, shutil, sys
+file = pathlib.Path("/snapshots", sys.argv[1])
+kept = file.with_suffix(".genuine")
+if sys.argv[2] == "tamper":
+    shutil.copyfile(file, kept)
+    content = file.read_bytes()[:-32].replace(b"/e2e/before/00007", b"/e2e/before/forge")
+    file.write_bytes(content + hashlib.sha256(content).digest())
+    print(file.read_bytes() != kept.read_bytes())
+else:
+    kept.replace(file)
+    print(True)
+"""
+
+
+@pytest.fixture(scope="module")
+def release(namespace: str) -> Iterator[EtcdRelease]:
+    images = json.loads(paths.IMAGES_FILE.read_text())["images"]
+    references = {name: image["reference"] for name, image in images.items()}
+    with etcd_release("e2e-etcd", references, _BACK_SECONDS) as made:
+        yield made
+
+
+def test_a_lost_member_is_replaced(release: EtcdRelease) -> None:
+    release.wait_healthy(_BACK_SECONDS)
+    written = release.put("/e2e/replace/", 20)
+    assert len(written) == 20
+    # The runbook's commands.
+    release.kubectl("delete", "pvc", "data-etcd-2", "--wait=false").succeeded()
+    release.kubectl("delete", "pod", "etcd-2").succeeded()
+    kube.wait_until(
+        "the new pod waits for its place", lambda: "etcd_tools replace" in release.bootstrap_logs(2), 90
+    )
+    replaced = release.tools("replace", "etcd-2", timeout=300).succeeded()
+    assert "added as a learner" in replaced.stderr
+    assert "has a vote" in replaced.stderr
+    release.wait_healthy(_BACK_SECONDS)
+    assert set(release.keys(2, "/e2e/replace/")) == set(written)
+
+
+def test_a_full_database_is_emptied_and_written_again(release: EtcdRelease) -> None:
+    release.wait_healthy(_BACK_SECONDS)
+    # The same keys over and over: it is the history that fills 16 MiB.
+    for _ in range(20):
+        if len(release.put("/e2e/full/", 4, size=400_000)) < 4:
+            break
+    assert "ALARM NOSPACE" in release.tools("status").stdout
+    assert release.put("/e2e/refused/", 1) == []
+    release.tools("recover-space").succeeded()
+    assert release.put("/e2e/accepted/", 1) == ["/e2e/accepted/00000"]
+    assert "NOSPACE" not in release.tools("status").succeeded().stdout
+
+
+def test_after_a_total_loss_the_snapshot_brings_back_every_key(release: EtcdRelease) -> None:
+    release.wait_healthy(_BACK_SECONDS)
+    before = release.put("/e2e/before/", 50)
+    assert len(before) == 50
+    sha256, name = release.snapshot()
+    assert len(release.put("/e2e/after/", 10)) == 10
+
+    # Somebody has altered the snapshot, and the sum that is embedded in it.
+    assert release.on_snapshots(TAMPER, name, "tamper").strip() == "True"
+    release.apply({"restore": {"snapshot": name, "sha256": sha256}})
+    release.lose_everything()
+    kube.wait_until(
+        "the altered snapshot is refused by all",
+        lambda: all(f"{name}: SHA-256 is" in release.bootstrap_logs(index) for index in range(3)),
+        _BACK_SECONDS,
+    )
+    assert not release.healthy()
+
+    # The genuine one is accepted by the same pods.
+    release.on_snapshots(TAMPER, name, "undo")
+    began = time.monotonic()
+    release.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=etcd", "--wait=false").succeeded()
+    release.wait_healthy(_BACK_SECONDS)
+    print(f"restored {time.monotonic() - began:.0f} s after the pods were created")
+    for index in range(3):
+        held = release.keys(index, "/e2e/before/")
+        assert {key: held.get(key) for key in before} == {key: key for key in before}
+        assert release.keys(index, "/e2e/after/") == {}, "later than the snapshot"
+
+
+def test_a_first_start_from_nothing_never_stalls(release: EtcdRelease) -> None:
+    release.apply()
+    for _ in range(2):
+        began = time.monotonic()
+        release.lose_everything()
+        release.wait_healthy(_BACK_SECONDS)
+        print(f"from nothing to healthy in {time.monotonic() - began:.0f} s")
+    assert release.keys(0, "/e2e/") == {}
