@@ -224,7 +224,7 @@ def eck_values(
 
 
 def _own_token(volumes: str, mounts: str) -> Values:
-    """The service account's token where clients look for it, for an hour at a time, and for this pod alone."""
+    """The service account's token where clients look for it, for an hour at a time and this pod alone."""
     return {
         "automountServiceAccountToken": False,
         "serviceAccount": {"automountServiceAccountToken": False},
