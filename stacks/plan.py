@@ -24,6 +24,7 @@ from stacks.cost.stack import planned_cost
 from stacks.images import resolve_images
 from stacks.load import load_settings
 from stacks.model_plan import ModelPlan, ModelPlanner
+from stacks.observability.plan import ObservabilityPlan, plan_observability
 from stacks.operators import plan_stack_operators
 from stacks.placement import open_pools
 from stacks.problems import Problem, SettingsError
@@ -38,6 +39,7 @@ class PlatformPlan:
 
     settings: Settings
     cluster: ClusterPlan
+    observability: ObservabilityPlan
     pod_security_version: str
     models: tuple[ModelPlan, ...]
     images: Mapping[str, str]
@@ -94,14 +96,26 @@ def plan_platform(
         problems.extend(planner.problems)
         if plan is not None:
             plans.append(plan)
+    cost = None
     if len(plans) == len(settings.models):
         cost = planned_cost(settings, cluster, models=plans, buckets=buckets, entry=entry)
         problems.extend(below("costCeiling", ceiling_problems(settings.cost_ceiling, cost)))
+    observability, found = plan_observability(
+        settings,
+        cluster,
+        images,
+        stack=stack,
+        etcd=etcd,
+        cost=cost,
+        model_scheme="https" if any(item.tls_secret for item in plans) else "http",
+    )
+    problems.extend(found)
     if problems:
         raise SettingsError(file, problems)
     return PlatformPlan(
         settings=settings,
         cluster=cluster,
+        observability=observability,
         pod_security_version=versions.pod_security,
         models=tuple(plans),
         images=images,

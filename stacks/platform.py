@@ -33,6 +33,7 @@ from stacks.config import raw_settings
 from stacks.examples import example_values
 from stacks.images import VERIFIER
 from stacks.model_plan import ModelPlan
+from stacks.observability.build import Observability
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import Problem, SettingsError
 from stacks.settings.images import RegistryImages
@@ -136,6 +137,15 @@ def build_platform(plan: PlatformPlan, target: Target) -> Platform:
     if plan.etcd is not None:
         issuers = operators.of("certManager") if operators else []
         _build_registry(plan, plan.etcd, tenant, target, after=issuers)
+    observability = Observability(
+        plan.observability,
+        target=target,
+        tenant=tenant,
+        operators=operators,
+        pod_security_version=plan.pod_security_version,
+        protect=plan.protect,
+    )
+    outputs |= observability.outputs
     if plan.entry is not None:
         entry = LoadBalancer("entry", _entry_args(plan, plan.entry, tenant), opts)
         outputs |= {"endpoint": entry.endpoint, "loadBalancer": entry.address}

@@ -9,7 +9,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, networking
 
-from components.audit.plan import METRICS_PORT, NAME, AuditPlan
+from components.audit.plan import KEPT_JOBS, METRICS_PORT, NAME, AuditPlan
 from components.audit.settings import CONTROL_PLANE, SecretKey
 from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, networks, pods_elsewhere
@@ -413,8 +413,8 @@ class AuditTrail(pulumi.ComponentResource):
                 time_zone="Etc/UTC",
                 concurrency_policy="Forbid",
                 starting_deadline_seconds=_LATE_SECONDS,
-                successful_jobs_history_limit=1,
-                failed_jobs_history_limit=1,
+                successful_jobs_history_limit=KEPT_JOBS // 2,
+                failed_jobs_history_limit=KEPT_JOBS // 2,
                 job_template=batch.v1.JobTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(labels=labels),
                     spec=batch.v1.JobSpecArgs(

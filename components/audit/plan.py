@@ -11,12 +11,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from components.audit.settings import SHORTEST_RETENTION_DAYS, Audit, GeneratedKey, SecretKey
+from components.common.demand import Demand
 from components.common.problems import Problem
 from components.common.quantities import format_bytes
 
 IMAGE: Final = "audit"
 NAME: Final = "audit-collector"
 METRICS_PORT: Final = 9464
+KEPT_JOBS: Final = 2
+"""Ended jobs of each CronJob that are kept for their logs: the last that succeeded and the last that failed."""
 RECORD_BYTES: Final = 500
 """Of one record with its digest of 65 bytes: the mean of the embedded cluster's records is 420, measured."""
 _ED25519_PUBLIC: Final = bytes.fromhex("302a300506032b6570032100")
@@ -48,6 +51,24 @@ class AuditPlan:
     def trails(self) -> tuple[str, ...]:
         """Names of the trails, which are those of the collectors' pods."""
         return tuple(f"{NAME}-{index}" for index in range(self.settings.collectors))
+
+    @property
+    def demand(self) -> Demand:
+        """With every job of every trail running at once."""
+        settings, resources = self.settings, self.settings.resources
+        jobs = 3 if settings.publish is not None else 2
+        containers = 1 + jobs
+        one = Demand(
+            cpu=containers * resources.cpu,
+            cpu_limits=containers * (resources.cpu_limit or resources.cpu),
+            memory=containers * resources.memory,
+            ephemeral_storage=containers * resources.ephemeral_storage,
+            storage=settings.storage.size,
+            claims=1,
+            pods=containers,
+            jobs=jobs * (KEPT_JOBS + 1),
+        )
+        return one * settings.collectors
 
     @property
     def thresholds(self) -> str:

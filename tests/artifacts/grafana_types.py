@@ -1,9 +1,9 @@
 """Grafana's own TypeScript types as a judge of dashboards.
 
 `@grafana/schema` is published with each release of Grafana, made from the same definitions as its front end.
-Each dashboard and each panel becomes a literal of the type that Grafana has for it: what the compiler does not
-know, misses, or finds to be of another type, is a complaint. It says nothing of queries: those are judged by
-their own tests.
+Each dashboard and each panel becomes a literal of the type that Grafana has for it: what the compiler does
+not know, misses, or finds to be of another type, is a complaint. It says nothing of queries: those are judged
+by their own tests.
 """
 
 from __future__ import annotations

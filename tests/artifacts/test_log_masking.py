@@ -165,7 +165,7 @@ KEPT: list[str] = [
     # What operators read every day.
     'INFO:     10.244.0.1:32958 - "GET /v1/models HTTP/1.1" 200 OK',
     '{"level":"info","ts":"2026-11-21T11:58:40.655586Z","msg":"50036fbd65724e78 became follower at term 0"}',
-    "I1121 11:58:48.773144       1 shared_informer.go:409] \"Caches are synced\"",
+    'I1121 11:58:48.773144       1 shared_informer.go:409] "Caches are synced"',
     "/usr/lib/python3/dist-packages/vllm/entrypoints/openai/api_server.py",
     "一切正常，没有个人信息。",
 ]
@@ -242,7 +242,8 @@ def test_a_line_on_which_masking_fails_is_withheld_whole(tmp_path: Path) -> None
     from components.logging.shipper import configuration as module
 
     script = module.masking_script().replace(
-        "function mask(text) {", 'function mask(text) {\n    if (/boom/.test(text)) { throw new Error(text); }'
+        "function mask(text) {",
+        "function mask(text) {\n    if (/boom/.test(text)) { throw new Error(text); }",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "masking_script", lambda: script)

@@ -126,7 +126,7 @@ def test_lines_of_etcd_are_json() -> None:
 
 EXAMPLES: list[tuple[str, str, dict[str, str]]] = [
     (
-        '(APIServer pid=1) INFO 11-21 12:33:59 [model.py:733] Resolved architecture: Glm4v',
+        "(APIServer pid=1) INFO 11-21 12:33:59 [model.py:733] Resolved architecture: Glm4v",
         "vllm",
         {
             "[process][title]": "(APIServer pid=1)",

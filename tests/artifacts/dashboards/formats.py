@@ -7,6 +7,8 @@ from typing import Final
 
 _SUFFIXES: Final = {"reqps": " req/s", "cps": " c/s", "celsius": " °C", "watt": " W", "percent": "%"}
 
+_DURATIONS: Final = {"day": 86_400, "hour": 3_600, "min": 60, "s": 1, "ms": 1e-3, "µs": 1e-6}
+
 
 def text(value: float, unit: str, decimals: int | None = None) -> str:
     """A value with its unit."""
@@ -14,13 +16,16 @@ def text(value: float, unit: str, decimals: int | None = None) -> str:
         return f"{_number(100 * value, decimals)}%"
     if unit == "s":
         return _duration(value, decimals)
-    if unit in ("bytes", "Bps"):
-        return _scaled(value, decimals, *((1024, "iB") if unit == "bytes" else (1000, "B/s")))
-    if unit in ("short", "none") and abs(value) >= 1000:
-        return _scaled(value, decimals, 1000, "").replace(" k", " K")
-    if unit in ("cps", "reqps") and abs(value) >= 1000:
-        return _scaled(value, decimals, 1000, "").replace(" k", " K") + _SUFFIXES[unit]
-    return f"{_number(value, decimals)}{_SUFFIXES.get(unit, '')}"
+    if unit == "bytes":
+        return _scaled(value, decimals, 1024, "iB")
+    if unit == "Bps":
+        return _scaled(value, decimals, 1000, "B/s")
+    if unit.startswith("si:"):
+        return _scaled(value, decimals, 1000, unit.removeprefix("si:"))
+    suffix = _SUFFIXES.get(unit, "")
+    if unit in ("short", "none", "cps", "reqps") and abs(value) >= 1000:
+        return _scaled(value, decimals, 1000, "").replace(" k", " K") + suffix
+    return f"{_number(value, decimals)}{suffix}"
 
 
 def _number(value: float, decimals: int | None) -> str:
@@ -34,19 +39,10 @@ def _number(value: float, decimals: int | None) -> str:
 
 
 def _duration(value: float, decimals: int | None) -> str:
-    for unit, seconds in (
-        ("day", 86_400),
-        ("hour", 3_600),
-        ("min", 60),
-        ("s", 1),
-        ("ms", 1e-3),
-        ("µs", 1e-6),
-    ):
+    for unit, seconds in _DURATIONS.items():
         if abs(value) >= seconds:
             plural = "s" if unit in ("day", "hour") and value / seconds >= 1.05 else ""
-            return f"{_number(value / seconds, decimals if decimals else 1)} {unit}{plural}".replace(
-                ".0 ", " "
-            )
+            return f"{_number(value / seconds, decimals)} {unit}{plural}"
     return "0 s"
 
 
@@ -58,7 +54,7 @@ def _scaled(value: float, decimals: int | None, factor: int, unit: str) -> str:
         power += 1
     if power == 0:
         return f"{_number(value, decimals)} {unit.lstrip('i')}".strip()
-    return f"{_number(value, decimals if decimals is not None else None)} {prefixes[power]}{unit}".strip()
+    return f"{_number(value, decimals)} {prefixes[power]}{unit}".strip()
 
 
 def ticks(low: float, high: float, wanted: int, unit: str) -> list[float]:

@@ -133,7 +133,9 @@ def draw(dashboard: dict[str, Any], span: TimeRange, answer: Callable[[dict[str,
         if panel["type"] == "row":
             drawing.text(box.x + 4, box.y + 20, f"⌄  {panel['title']}", size=14, weight=500)
             continue
+        drawing.parts.append(f'<g class="panel" data-title="{escape(panel["title"])}">')
         _PANELS[panel["type"]](drawing, _frame(drawing, panel, box), panel, answer(panel), span)
+        drawing.parts.append("</g>")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" font-family="{FONT}" role="img">\n'

@@ -73,12 +73,12 @@ class Samples:
         lines = []
         for name, labels, course in self._series():
             pairs = ",".join(f'{key}="{value}"' for key, value in labels.items())
-            values = ((time, course(time)) for time in self.span.times)
-            lines += [f"{name}{{{pairs}}} {value:.10g} {time}\n" for time, value in values if value == value]
+            lines += [f"{name}{{{pairs}}} {course(time):.10g} {time}\n" for time in self.span.times]
         return "".join(lines)
 
     def _series(self) -> Iterator[tuple[str, Mapping[str, str], Course]]:
         yield from self._cluster()
+        yield from self._engines()
         yield from self._machines()
         yield from self._address()
         yield from self._etcd()
@@ -115,6 +115,14 @@ class Samples:
         yield "kube_deployment_spec_replicas", model, _always(2)
         yield "kube_deployment_status_replicas_available", model, self._during(20, 25, 1, 2)
 
+    def _engines(self) -> Iterator[tuple[str, Mapping[str, str], Course]]:
+        """Requests lose their place in the KV cache while it is full."""
+        for index in range(2):
+            own = {"job": "model-server", "namespace": "autoglm", "model": "autoglm-phone-9b"}
+            own |= {"pod": f"phone-{index}", "instance": f"phone-{index}:8000", "engine": "0"}
+            full = self._grows(0, 45, 2.4 - 0.7 * index)
+            yield "vllm:num_preemptions_total", {**own, "model_name": "autoglm-phone-9b"}, full
+
     def _machines(self) -> Iterator[tuple[str, Mapping[str, str], Course]]:
         for node, pool in NODES.items():
             own = {"job": "node-exporter", "instance": f"{node}:9100"}
@@ -135,6 +143,7 @@ class Samples:
                 "netmask": "32",
                 "scope": "global",
             }
+            # Prometheus is told where a series ends; a file of samples cannot tell it, so 0 stands for it.
             yield "node_network_address_info", labels, _where(holds)
 
     def _etcd(self) -> Iterator[tuple[str, Mapping[str, str], Course]]:
@@ -212,20 +221,32 @@ class Samples:
         """A counter that counts one at a time after the incident's beginning."""
         return lambda time: base + (time >= self.incident + seconds)
 
+    def _grows(self, first: int, last: int, each_minute: float) -> Course:
+        """A counter that counts in some minutes of the incident only."""
+
+        def course(time: int) -> float:
+            minutes = (time - self.incident) / MINUTE
+            return 3 + round(each_minute * max(0.0, min(minutes, last) - first))
+
+        return course
+
     def _during(self, first: int, last: int, inside: float, outside: float) -> Course:
         """Another value in some minutes of the incident."""
         return lambda time: inside if first <= (time - self.incident) / MINUTE <= last else outside
 
     def _counter(self, name: str, rate: float) -> Course:
         """A counter that grows with the day's load."""
-        phase = random.Random(name).uniform(0, 60)
+        chance = random.Random(name)
+        # Amplitude in seconds of growth, time for a radian, phase.
+        waves = [(0.02 * each, each, chance.uniform(0, 6)) for each in (53, 97, 211, 433, 907, 1_801)]
         day = 86_400
 
         def course(time: int) -> float:
             elapsed = time - self.span.start
             # The integral of a rate that is highest at 14:00.
             wave = day / (2 * math.pi) * math.sin(2 * math.pi * (time - 14 * 3_600) / day)
-            return rate * (elapsed + 0.62 * wave + 0.4 * math.sin(time / 170 + phase) * 40) + 1e5 * rate
+            small = sum(size * math.sin(time / each + phase) for size, each, phase in waves)
+            return rate * (elapsed + 0.62 * wave + small + day)
 
         return course
 
@@ -244,8 +265,8 @@ def _always(value: float) -> Course:
 
 
 def _where(holds: Callable[[int], bool]) -> Course:
-    """1 while it holds; while it does not, the value says that there is no sample."""
-    return lambda time: 1 if holds(time) else math.nan
+    """1 while it holds, else 0."""
+    return lambda time: float(holds(time))
 
 
 def _scaled(course: Course, factor: float) -> Course:

@@ -128,8 +128,7 @@ def test_f43_the_lock_of_a_published_day_can_be_shortened_by_nobody(published: A
 
     moto does not model that refusal, so the mode is asked for, and what the publisher may do: not even ask.
     """
-    retention = published.get_object_retention(**_version(published))["Retention"]
-    assert retention["Mode"] == "COMPLIANCE"
+    assert published.head_object(**_version(published))["ObjectLockMode"] == "COMPLIANCE"
     allowed = {action for one in audit_write_statements(ACCOUNT, PLAN, "audit") for action in one.actions}
     assert allowed == {"s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
 

@@ -14,9 +14,10 @@ from audit_trail.cli import _parser
 from components.audit.component import AuditTrail, AuditTrailArgs
 from components.audit.plan import IMAGE, plan_audit
 from components.audit.settings import Audit
+from components.common.quantities import parse_bytes, parse_millicores
 from policies.catalogue import RULES
 from policies.resource import Resource
-from tests.unit.audit.test_plan import IMAGES, LOGS, planned
+from tests.unit.audit.test_plan import EXAMPLE, IMAGES, LOGS, planned
 from tests.unit.graph import Registration, record
 
 PUBLISH = {
@@ -193,3 +194,18 @@ def test_every_object_is_a_child_of_its_component(graph: list[Registration]) -> 
         assert item.parent == "audit"
         assert item.inputs["metadata"]["namespace"] == "node-agents"
         assert len(item.inputs["metadata"]["name"]) <= 52
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_demand_is_what_the_pods_ask_for(variant: str) -> None:
+    graph = build(variant)
+    settings = Audit.model_validate({**EXAMPLE, **VARIANTS[variant]})
+    plan, _ = plan_audit(settings, images=IMAGES, logs=LOGS, protect=False)
+    assert plan is not None
+    containers = [container(graph, "CronJob", name) for name in of_kind(graph, "CronJob")]
+    containers += [container(graph, "StatefulSet", "audit-collector")] * settings.collectors
+    asked = [one["resources"] for one in containers]
+    assert plan.demand.cpu == sum(parse_millicores(one["requests"]["cpu"]) for one in asked)
+    assert plan.demand.cpu_limits == sum(parse_millicores(one["limits"]["cpu"]) for one in asked)
+    assert plan.demand.memory == sum(parse_bytes(one["limits"]["memory"]) for one in asked)
+    assert (plan.demand.pods, plan.demand.claims) == (len(containers), settings.collectors)

@@ -1,0 +1,1 @@
+"""Tells Elasticsearch and Kibana how logs are kept and looked at: policies, templates, saved views."""
