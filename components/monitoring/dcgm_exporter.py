@@ -14,6 +14,7 @@ from components.common.pods import http_probe, scratch_volume
 from components.common.quantities import MIB
 from components.monitoring import ports
 from components.monitoring.alerts.accelerators import counters_file
+from components.monitoring.containers import requirements
 from components.monitoring.plan import MonitoringPlan
 from components.monitoring.stack import DCGM_EXPORTER, PROMETHEUS
 
@@ -126,7 +127,7 @@ def _pod(args: DcgmExporterArgs) -> core.v1.PodSpecArgs:
                         name="metrics", container_port=ports.DCGM_EXPORTER, protocol="TCP"
                     )
                 ],
-                resources=args.plan.shares.dcgm_exporter.requirements(),
+                resources=requirements(args.plan.shares.dcgm_exporter),
                 security_context=core.v1.SecurityContextArgs(
                     run_as_user=0,
                     run_as_non_root=False,

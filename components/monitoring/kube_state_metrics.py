@@ -21,6 +21,7 @@ from components.monitoring.access import (
     token_volume,
 )
 from components.monitoring.alerts.kubernetes import LABELS_OPTION
+from components.monitoring.containers import requirements
 from components.monitoring.plan import MonitoringPlan
 from components.monitoring.stack import KUBE_STATE_METRICS, PROMETHEUS
 
@@ -139,7 +140,7 @@ def _pod(args: KubeStateMetricsArgs) -> core.v1.PodSpecArgs:
                         name="telemetry", container_port=ports.KUBE_STATE_METRICS_SELF, protocol="TCP"
                     ),
                 ],
-                resources=args.plan.shares.kube_state_metrics.requirements(),
+                resources=requirements(args.plan.shares.kube_state_metrics),
                 security_context=container_security_context(),
                 startup_probe=http_probe("/livez", "http", period=5, failures=24),
                 readiness_probe=http_probe("/readyz", "telemetry", period=10),

@@ -11,6 +11,7 @@ from pulumi_kubernetes import apps, core, meta
 from components.common.labels import object_labels, selector_labels
 from components.common.pods import container_security_context, pod_security_context
 from components.monitoring import ports
+from components.monitoring.containers import requirements
 from components.monitoring.plan import MonitoringPlan
 from components.monitoring.stack import NODE_EXPORTER
 
@@ -132,7 +133,7 @@ def _pod(args: NodeExporterArgs) -> core.v1.PodSpecArgs:
                         protocol="TCP",
                     )
                 ],
-                resources=args.plan.shares.node_exporter.requirements(),
+                resources=requirements(args.plan.shares.node_exporter),
                 security_context=container_security_context(),
                 readiness_probe=_probe(10),
                 liveness_probe=_probe(30),

@@ -17,6 +17,7 @@ from components.common.pods import (
     scratch_volume,
 )
 from components.common.quantities import MIB
+from components.monitoring.containers import requirements
 from components.monitoring.plan import RELAY_NAME, RELAY_PORT, MonitoringPlan
 
 ROBOTS: Final = "/etc/alert-relay/robots"
@@ -181,7 +182,7 @@ def _pod(args: AlertRelayArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSp
                 if authority
                 else None,
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=RELAY_PORT, protocol="TCP")],
-                resources=plan.shares.relay.requirements(),
+                resources=requirements(plan.shares.relay),
                 security_context=container_security_context(),
                 startup_probe=http_probe("/healthz", "http", period=5, failures=12),
                 readiness_probe=http_probe("/healthz", "http", period=5),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pulumi_kubernetes import core
-
 from components.common.quantities import MIB, format_bytes, format_millicores
 
 
@@ -34,7 +32,3 @@ class Share:
             "requests": {"cpu": format_millicores(self.cpu), **rest},
             "limits": {"cpu": format_millicores(self.cpu_limit), **rest},
         }
-
-    def requirements(self) -> core.v1.ResourceRequirementsArgs:
-        """As a container has it."""
-        return core.v1.ResourceRequirementsArgs(**self.document())

@@ -1,4 +1,4 @@
-"""Stand-ins for the APIs of DingTalk's robots and of WeCom on loopback, which check what they are sent.
+"""Stand-ins for the APIs of DingTalk's robots and of WeCom, which check what they are sent.
 
 They judge as the real ones do as far as their documentation says: DingTalk recomputes the signature and
 refuses one that is more than an hour off; WeCom gives a token for the company's id and the application's
@@ -11,12 +11,15 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -82,8 +85,10 @@ class Chats:
 
 
 @contextmanager
-def serve(chats: Chats) -> Iterator[Chats]:
-    """Both services on one port of loopback, until the end of the block."""
+def serve(
+    chats: Chats, address: tuple[str, int] = ("127.0.0.1", 0), tls: ssl.SSLContext | None = None
+) -> Iterator[Chats]:
+    """Both services on one port, until the end of the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -107,7 +112,9 @@ def serve(chats: Chats) -> Iterator[Chats]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(address, Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         chats.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -120,3 +127,22 @@ def serve(chats: Chats) -> Iterator[Chats]:
 
 def _query(text: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(text).items()}
+
+
+def main(folder: Path) -> None:
+    """In a pod, over TLS: `folder` has tls.crt, tls.key and what is known to both; prints what arrives."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    chats = Chats(**json.loads((folder / "known.json").read_text(encoding="utf-8")))
+    told = {"dingtalk": 0, "wecom": 0, "refused": 0}
+    with serve(chats, ("0.0.0.0", 443), tls):
+        while True:
+            for chat, count in told.items():
+                for message in getattr(chats, chat)[count:]:
+                    print(json.dumps({"at": time.time(), "chat": chat, "message": message}), flush=True)
+                    told[chat] += 1
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
