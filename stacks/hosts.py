@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from components.common.problems import Problem, below
 from components.hosts.first_boot import render_script, render_user_data
 from components.hosts.plan import HostsPlan
 from components.onprem.plan import plan_onprem
 from components.onprem.settings import OnpremCluster
+from stacks.files import stack_sections
 from stacks.load import load_settings
 from stacks.problems import SettingsError
 
@@ -61,9 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     file = f"Pulumi.{options.stack}.yaml"
     try:
-        config = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["config"]
-        raw = {key.partition(":")[2]: value for key, value in config.items()}
-        written = write(plan_machines(raw, file), options.out)
+        written = write(plan_machines(stack_sections(options.stack, ROOT), file), options.out)
     except SettingsError as error:
         sys.exit(f"settings refused, nothing was written:\n{error}")
     except FileNotFoundError as error:

@@ -12,7 +12,6 @@ from components.common.schema import FrozenModel
 ExtendedResource = Annotated[
     str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*)$")
 ]
-LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*)/)?[A-Za-z0-9]([A-Za-z0-9._-]*)$")]
 
 
 class ResourceAmounts(FrozenModel):

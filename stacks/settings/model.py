@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.accelerators.settings import LabelKey
 from components.common.names import DnsLabel, LabelValue
 from components.common.quantities import GIB, MIB, Bytes
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
@@ -13,7 +14,7 @@ from components.model_server.memory import Architecture
 from components.model_server.vllm import VllmFlags
 from components.model_store.manifest import ManifestText
 from components.model_store.sources import Source
-from stacks.settings.amounts import ExtendedResource, LabelKey, ResourceAmounts
+from stacks.settings.amounts import ExtendedResource, ResourceAmounts
 
 SCRATCH_BYTES = GIB
 """/tmp of the engine: compiled kernels and caches."""

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from components.accelerators.settings import LabelKey
 from components.common.names import DnsLabel, LabelValue
 from components.common.quantities import Bytes, Millicores
 from components.common.schema import FrozenModel, NonNegativeInt, PositiveInt
-from stacks.settings.amounts import ExtendedResource, LabelKey, ResourceAmounts
+from stacks.settings.amounts import ExtendedResource, ResourceAmounts
 
 
 class Quota(FrozenModel):

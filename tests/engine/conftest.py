@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.built import built
 from toolchain import golang, paths, pulumi_home, python_env
-from toolchain.errors import ToolchainError
 
 RUNTIME = f"runtime: {{name: python, options: {{toolchain: pip, virtualenv: {paths.VENV}}}}}\n"
 
@@ -19,19 +19,14 @@ RUNTIME = f"runtime: {{name: python, options: {{toolchain: pip, virtualenv: {pat
 @pytest.fixture(scope="session")
 def engine() -> Path:
     """The `pulumi` command, built if need be."""
-    try:
-        return pulumi_home.ensure_engine()
-    except ToolchainError as error:
-        pytest.skip(f"the engine cannot be had here: {error}")
+    return built("the engine", pulumi_home.ensure_engine)
 
 
 @pytest.fixture(scope="session")
 def plan_plugin() -> Path:
     """The plan-only plugin, built if need be."""
-    try:
-        return golang.ensure_binaries(pulumi_home.PLAN_PLUGIN, link=False)[pulumi_home.PLAN_PLUGIN]
-    except ToolchainError as error:
-        pytest.skip(f"the plan-only plugin cannot be had here: {error}")
+    name = pulumi_home.PLAN_PLUGIN
+    return built("the plan-only plugin", lambda: golang.ensure_binaries(name, link=False)[name])
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from stacks.summary import events
+from tests.harness.built import built
 from toolchain import paths, pulumi_home
 from toolchain import stack as toolchain_stack
-from toolchain.errors import ToolchainError
 from toolchain.event_log import EventLog
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -30,10 +30,7 @@ GUIDES = {"prod": "eks.md", "staging": "gke.md"}
 
 @pytest.fixture(scope="module")
 def _engine() -> None:
-    try:
-        pulumi_home.ensure()
-    except ToolchainError as error:
-        pytest.skip(f"the engine cannot be had here: {error}")
+    built("the engine", pulumi_home.ensure)
 
 
 def _without_network(command: list[str]) -> list[str]:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from stacks.verdict import evidence as evidences
+from tests.harness.built import built
 from toolchain import paths, pulumi_home
-from toolchain.errors import ToolchainError
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -28,11 +28,8 @@ _SHARED = ("artefacts", "downloads", "go", "venv")
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the working tree with a state of its own."""
-    try:
-        pulumi_home.ensure()
-        pulumi_home.ensure_plan_home()
-    except ToolchainError as error:
-        pytest.skip(f"the engine cannot be had here: {error}")
+    built("the engine", pulumi_home.ensure)
+    built("the plan-only plugin", pulumi_home.ensure_plan_home)
     copy = tmp_path_factory.mktemp("pull-request") / "checkout"
     kept = shutil.ignore_patterns(".git", ".toolchain", "__pycache__", ".*_cache", ".hypothesis", "tests")
     shutil.copytree(paths.ROOT, copy, ignore=kept)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stacks.files import parse_sections
 from tests.engine.conftest import Project, create_project
 from tests.engine.recorded import (
     changes,
@@ -132,10 +133,7 @@ def deployed(
     )
     install_plan_plugin(made, plan_plugin, cloud.provider, "kubernetes")
     record_preview(made)
-    sections = {
-        key.removeprefix(f"{_PROJECT}:"): value for key, value in yaml.safe_load(settings)["config"].items()
-    }
-    return Deployed(cloud, made, sections)
+    return Deployed(cloud, made, parse_sections(settings, f"Pulumi.{cloud.stack}.yaml"))
 
 
 def pool_of(sections: Sections, name: str) -> dict[str, Any]:

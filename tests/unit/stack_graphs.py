@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import yaml
-
+from stacks.files import stack_sections
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.platform import ROOT, build_platform
 from stacks.targets.build import build_target
@@ -19,8 +18,7 @@ STACKS = (*CLOUD_STACKS, "onprem")
 
 def raw_stack(stack: str) -> dict[str, Any]:
     """The sections of `Pulumi.<stack>.yaml`."""
-    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
-    return {key.partition(":")[2]: value for key, value in config.items()}
+    return stack_sections(stack, ROOT)
 
 
 def stack_plan(stack: str, raw: dict[str, Any] | None = None) -> PlatformPlan:

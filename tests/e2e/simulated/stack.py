@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from stacks.files import stack_sections
 from stacks.plan import PlatformPlan, plan_settings
 from tests.harness.commands import Result, run
 from tests.harness.engine import PROJECT, Settings
@@ -32,8 +33,7 @@ def simulate(settings: Settings, stack: str) -> None:
 
 def stack_settings(stack: str) -> Settings:
     """Sections of `Pulumi.<stack>.yaml` as the simulation changes them."""
-    document = yaml.safe_load((paths.ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
-    settings = {key.removeprefix(f"{PROJECT}:"): value for key, value in document["config"].items()}
+    settings = stack_sections(stack, paths.ROOT)
     simulate(settings, stack)
     return settings
 
