@@ -19,7 +19,7 @@ IMAGE: Final = "audit"
 NAME: Final = "audit-collector"
 METRICS_PORT: Final = 9464
 KEPT_JOBS: Final = 2
-"""Ended jobs of each CronJob that are kept for their logs: the last that succeeded and the last that failed."""
+"""Ended jobs of each CronJob that are kept for their logs: the last that succeeded, the last that failed."""
 RECORD_BYTES: Final = 500
 """Of one record with its digest of 65 bytes: the mean of the embedded cluster's records is 420, measured."""
 _ED25519_PUBLIC: Final = bytes.fromhex("302a300506032b6570032100")
