@@ -20,6 +20,7 @@ pytest.importorskip("prometheus_client", reason="prometheus-client is not instal
 from components.monitoring.stack import ALERTMANAGER, PROMETHEUS
 from components.trend_report.plan import EstimatedPrice, plan_trend_report
 from components.trend_report.settings import TrendReport
+from tests.artifacts import test_alertmanager as alerts
 from tests.artifacts.metric_contract import Contract
 from tests.artifacts.metric_pages import pages
 from tests.harness.history import DAY, HOUR, History, Span
@@ -28,6 +29,7 @@ from tests.unit.monitoring.examples import settings as monitoring
 from toolchain import paths
 from trend_report import figures
 
+delivery = alerts.delivery
 MODEL = "autoglm-phone-9b"
 NAMESPACE = "autoglm"
 PRICE = EstimatedPrice(12.5, 50.0, "USD", "list prices of 2026-07-20", ("Filestore",))
@@ -306,3 +308,20 @@ def test_pods_are_found_by_the_labels_that_the_operator_gives() -> None:
     assert plan.alertmanager is not None
     assert plan.prometheus.labels == {"app.kubernetes.io/name": PROMETHEUS}
     assert plan.alertmanager.labels == {"app.kubernetes.io/name": ALERTMANAGER}
+
+
+def test_the_summary_arrives_in_the_chat(
+    prometheus: Prometheus, delivery: alerts.Delivery, tmp_path: Path
+) -> None:
+    """Through the real Alertmanager, configured as the stack does, and the real relay to DingTalk."""
+    done = run_job(tmp_path, document(prometheus, alertmanagers=[delivery.alertmanager]), "2026-W46")
+    assert done.returncode == 0, done.stderr
+    alerts.wait_for(lambda: "firing (1): WeeklyReport" in delivery.titles(), "the summary")
+    (body,) = (each for each in delivery.chats.dingtalk if "WeeklyReport" in each["markdown"]["title"])
+    # Nobody is called for it.
+    assert body["at"] == {"isAtAll": False}
+    text = body["markdown"]["text"]
+    assert "Model service of stack prod, week 2026-W46: 2 of 3 promises missed." in text
+    assert f"{MODEL}: Whole answers, P99" in text
+    assert "Cost per million tokens:" in text
+    assert delivery.chats.refused == []
