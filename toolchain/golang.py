@@ -101,6 +101,8 @@ BINARIES: Final[dict[str, Binary]] = {
     # The shipper of logs, which tests run, and a parser of Logstash's pipelines.
     "filebeat": Binary("./cmd/filebeat", paths.FILEBEAT_MODULE, sources=("cmd/filebeat",)),
     "mustache": Binary("github.com/breml/logstash-config/cmd/mustache", paths.FILEBEAT_MODULE),
+    # Renders charts for tests.
+    "helm-render": Binary("./cmd/helm-render", paths.HELM_MODULE, sources=("cmd/helm-render",)),
     "kwok": Binary("sigs.k8s.io/kwok/cmd/kwok"),
 }
 
@@ -213,7 +215,7 @@ def download_modules() -> None:
     """Fetch the modules of every binary that stack dev needs, so that later builds only compile."""
     go_command, env = go(), environment()
     for module in dict.fromkeys(binary.module for binary in BINARIES.values()):
-        if module == paths.FILEBEAT_MODULE:
+        if module in (paths.FILEBEAT_MODULE, paths.HELM_MODULE):
             continue
         key = artefacts.digest(module / "go.mod", module / "go.sum", str(env.get("GOMODCACHE")))
 

@@ -66,6 +66,8 @@ MONITORING_MODULE: Final = GO_MODULE / "monitoring"
 PROMETHEUS_MODULE: Final = MONITORING_MODULE / "prometheus"
 """Prometheus, prometheus-operator and exporters."""
 FILEBEAT_MODULE: Final = GO_MODULE / "filebeat"
+HELM_MODULE: Final = GO_MODULE / "helm"
+CHARTS_MODULE: Final = GO_MODULE / "charts"
 
 GO_CACHE: Final = TOOLCHAIN / "go"
 """GOMODCACHE and GOCACHE where the environment names none."""
