@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from components.common.quantities import GIB, MIB, Resources, format_bytes
+from components.common.quantities import MIB, Resources, format_bytes, format_millicores
 from components.logging import security, sizing
 from components.logging.pipelines import logstash as pipelines
-from components.logging.plan import DATA_STREAM_NAMESPACE, NAME, LoggingPlan
+from components.logging.plan import (
+    DATA_STREAM_NAMESPACE,
+    FILEBEAT_CPU_LIMIT,
+    NAME,
+    POD_EPHEMERAL,
+    LoggingPlan,
+)
 from components.logging.settings import HotTier, Volume, WarmTier
 from components.logging.shipper.configuration import DATA, LOGSTASH_PORT, POD_LOGS, TLS, configuration
 
@@ -25,9 +31,6 @@ FILES_NAME: Final = "log-files"
 """Of the Logstash that reads files: one pod, or every line would be read twice."""
 SERVER_SECRET: Final = "logstash-beats-tls"
 CLIENT_SECRET: Final = "filebeat-client-tls"
-EPHEMERAL: Final = GIB
-"""Node-local disk of each pod: its log files, and what images keep in temporary folders."""
-FILEBEAT_CPU_LIMIT: Final = "1"
 CHOWN: Final = Resources(cpu=50, memory=64 * MIB, ephemeral_storage=16 * MIB)
 _HOST_DATA: Final = "/var/lib/autoglm-platform/filebeat"
 
@@ -86,7 +89,7 @@ def _node_set(name: str, roles: list[str], tier: HotTier | WarmTier) -> dict[str
                     {
                         "name": "elasticsearch",
                         "env": [{"name": "ES_JAVA_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"}],
-                        "resources": security.resources(Resources(tier.cpu, tier.memory, EPHEMERAL)),
+                        "resources": security.resources(Resources(tier.cpu, tier.memory, POD_EPHEMERAL)),
                         # Elasticsearch writes into its own folders; ECK keeps them on volumes.
                         "securityContext": security.container(read_only=False),
                     }
@@ -122,7 +125,7 @@ def kibana(plan: LoggingPlan) -> dict[str, Any]:
                 "containers": [
                     {
                         "name": "kibana",
-                        "resources": security.resources(Resources(wanted.cpu, wanted.memory, EPHEMERAL)),
+                        "resources": security.resources(Resources(wanted.cpu, wanted.memory, POD_EPHEMERAL)),
                         "securityContext": security.container(read_only=True),
                     }
                 ],
@@ -222,7 +225,7 @@ def _logstash_pod(
                 {
                     "name": "logstash",
                     "env": [{"name": "LS_JAVA_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"}],
-                    "resources": security.resources(Resources(wanted.cpu, wanted.memory, EPHEMERAL)),
+                    "resources": security.resources(Resources(wanted.cpu, wanted.memory, POD_EPHEMERAL)),
                     # Its start script writes beside the program.
                     "securityContext": security.container(read_only=False),
                     "volumeMounts": [dict(mount)],
@@ -235,8 +238,8 @@ def _logstash_pod(
 def filebeat(plan: LoggingPlan, service_account: Any) -> dict[str, Any]:
     """What reads and masks the logs of every node.
 
-    It is no root: kubelet's log files belong to the group root and let the group read. Only the folder for its
-    queue has to be given to it first, by a container that may change owners and nothing else.
+    It is no root: kubelet's log files belong to the group root and let the group read. Only the folder for
+    its queue has to be given to it first, by a container that may change owners and nothing else.
     """
     wanted = plan.settings.shipper
     host_folders = sorted({str(PurePosixPath(log.path).parent) for log in wanted.host_logs})
@@ -289,7 +292,8 @@ def filebeat(plan: LoggingPlan, service_account: Any) -> dict[str, Any]:
                                 {"name": "GOMEMLIMIT", "value": str(wanted.memory * 4 // 5)},
                             ],
                             "resources": security.resources(
-                                Resources(wanted.cpu, wanted.memory, EPHEMERAL), cpu_limit=FILEBEAT_CPU_LIMIT
+                                Resources(wanted.cpu, wanted.memory, POD_EPHEMERAL),
+                                cpu_limit=format_millicores(max(wanted.cpu, FILEBEAT_CPU_LIMIT)),
                             ),
                             "securityContext": security.container(read_only=True),
                             "volumeMounts": [

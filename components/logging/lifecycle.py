@@ -161,7 +161,7 @@ def _settings(plan: LoggingPlan, policy: str) -> dict[str, Any]:
             "lifecycle": {"name": policy},
             "codec": "best_compression",
             "refresh_interval": "10s",
-            # A line must not be refused because one value is no number, or because it brings one field too many.
+            # A line must not be refused because a value is no number, or because it brings a field too many.
             "mapping": {
                 "ignore_malformed": True,
                 "total_fields": {"limit": 1000, "ignore_dynamic_beyond_limit": True},

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from components.common.demand import Demand
 from components.common.problems import Problem
-from components.common.quantities import GIB, MIB, format_bytes, human_bytes
+from components.common.quantities import GIB, MIB, Resources, format_bytes, human_bytes
 from components.logging import sizing
 from components.logging.settings import Logging
 from components.logging.shipper.configuration import LOGSTASH_PORT, HostLogs
@@ -33,6 +34,14 @@ SMALLEST_SHIPPER_QUEUE: Final = 100 * MIB
 """Filebeat keeps its queue in segments of a tenth of it, and one segment must hold the longest line."""
 LARGEST_SHIPPER_QUEUE: Final = 64 * GIB
 """On a node's own disk, which images and the logs themselves share."""
+SETUP_RESOURCES: Final = Resources(cpu=100, memory=128 * MIB, ephemeral_storage=64 * MIB)
+"""Of the Job that sets up Elasticsearch and Kibana."""
+POD_EPHEMERAL: Final = GIB
+"""Node-local disk of each pod of the Elastic stack: its log files, and what images keep in `/tmp`."""
+FILEBEAT_CPU_LIMIT: Final = 1_000
+"""Thousandths of a CPU: one does the masking."""
+OPERATOR_NAMESPACE: Final = "elastic-system"
+"""Of the operator, where it is not the platform's: its own documentation's."""
 SHARED_HOST_DIRECTORIES: Final = ("/", "/etc", "/root", "/home", "/proc", "/sys", "/dev", "/run", "/boot")
 """Directories of the node that no log is read from."""
 
@@ -51,7 +60,47 @@ class LoggingPlan:
     """Seconds."""
     agents_namespace: str
     """Where Filebeat runs."""
+    operator_namespace: str
+    """Of the Elastic operator, which asks Elasticsearch how it is."""
     protect: bool
+
+    @property
+    def demand(self) -> Demand:
+        """Of the namespace of logging; one more of what is replaced by adding one, and the Job."""
+        settings = self.settings
+        hot = settings.elasticsearch.hot
+        parts = [_demand(hot.cpu, hot.memory, hot.volume.size) * hot.nodes]
+        if (warm := settings.elasticsearch.warm) is not None:
+            parts.append(_demand(warm.cpu, warm.memory, warm.volume.size) * warm.nodes)
+        kibana, logstash = settings.kibana, settings.logstash
+        parts.append(_demand(kibana.cpu, kibana.memory) * (kibana.replicas + 1))
+        readers = logstash.replicas + (1 if logstash.files else 0)
+        volume = logstash.queue + logstash.dead_letters + sizing.LOGSTASH_RESERVE
+        parts.append(_demand(logstash.cpu, logstash.memory, volume) * readers)
+        job = SETUP_RESOURCES
+        parts.append(
+            Demand(
+                cpu=job.cpu,
+                cpu_limits=job.cpu,
+                memory=job.memory,
+                ephemeral_storage=job.ephemeral_storage,
+                pods=1,
+                jobs=1,
+            )
+        )
+        return sum(parts, Demand())
+
+    @property
+    def agents_demand(self) -> Demand:
+        """Of Filebeat on one node."""
+        shipper = self.settings.shipper
+        return Demand(
+            cpu=shipper.cpu,
+            cpu_limits=max(shipper.cpu, FILEBEAT_CPU_LIMIT),
+            memory=shipper.memory,
+            ephemeral_storage=POD_EPHEMERAL,
+            pods=1,
+        )
 
     @property
     def elasticsearch_url(self) -> str:
@@ -62,6 +111,18 @@ class LoggingPlan:
     def kibana_url(self) -> str:
         """Kibana, by the Service that ECK makes."""
         return f"https://{NAME}-kb-http.{self.settings.namespace}.svc:5601"
+
+
+def _demand(cpu: int, memory: int, storage: int = 0) -> Demand:
+    return Demand(
+        cpu=cpu,
+        cpu_limits=cpu,
+        memory=memory,
+        ephemeral_storage=POD_EPHEMERAL,
+        storage=storage,
+        claims=1 if storage else 0,
+        pods=1,
+    )
 
 
 def logstash_host(namespace: str) -> str:
@@ -76,6 +137,7 @@ def plan_logging(
     images: Mapping[str, str],
     protect: bool,
     agents_namespace: str = "node-agents",
+    operator_namespace: str = OPERATOR_NAMESPACE,
     audit_retention: int = AUDIT_RETENTION,
     unmasked: tuple[tuple[str, str], ...] = (),
 ) -> tuple[LoggingPlan | None, list[Problem]]:
@@ -116,6 +178,7 @@ def plan_logging(
             warm_after=warm_after,
             audit_retention=audit_retention,
             agents_namespace=agents_namespace,
+            operator_namespace=operator_namespace,
             protect=protect,
         ),
         [],
@@ -131,11 +194,11 @@ def _elasticsearch(settings: Logging, *, protect: bool) -> Iterator[Problem]:
             "2: without either of them there is no majority, so two fail more often than one; write 3",
         )
     elif hot.nodes < 3 and protect:
-        yield Problem("elasticsearch.hot.nodes", f"{hot.nodes}: its loss would lose the logs; write 3 or more")
-    if protect and wanted.replicas == 0:
         yield Problem(
-            "elasticsearch.replicas", "0: the loss of a volume would lose logs; write 1 or more"
+            "elasticsearch.hot.nodes", f"{hot.nodes}: its loss would lose the logs; write 3 or more"
         )
+    if protect and wanted.replicas == 0:
+        yield Problem("elasticsearch.replicas", "0: the loss of a volume would lose logs; write 1 or more")
     for path, tier in (("hot", hot), *((("warm", warm),) if warm else ())):
         if wanted.replicas >= tier.nodes:
             yield Problem(
@@ -151,8 +214,8 @@ def _elasticsearch(settings: Logging, *, protect: bool) -> Iterator[Problem]:
     if wanted.shards > hot.nodes:
         yield Problem(
             "elasticsearch.shards",
-            f"{wanted.shards}: more than elasticsearch.hot.nodes {hot.nodes}, so nodes would write several of "
-            f"each; write at most {hot.nodes}",
+            f"{wanted.shards}: more than elasticsearch.hot.nodes {hot.nodes}, so nodes would write several "
+            f"of each; write at most {hot.nodes}",
         )
 
 
@@ -173,8 +236,9 @@ def _retention(settings: Logging, warm_after: int | None) -> Iterator[Problem]:
     if retention.rollover_after > retention.delete_after:
         yield Problem(
             "retention.rolloverAfter",
-            f"{format_duration(retention.rollover_after)}: age counts from the rollover, so logs would be kept "
-            f"for more than twice retention.deleteAfter {format_duration(retention.delete_after)}; lower it",
+            f"{format_duration(retention.rollover_after)}: age counts from the rollover, so logs would be "
+            f"kept for more than twice retention.deleteAfter {format_duration(retention.delete_after)}; "
+            "lower it",
         )
 
 
@@ -183,16 +247,14 @@ def _disks(settings: Logging, nodes: int, warm_after: int | None) -> Iterator[Pr
     per_day = sizing.stored_per_day(settings.ingest, nodes, wanted.replicas + 1)
     tiers = [("hot", wanted.hot.volume, wanted.hot.nodes, sizing.hot_days(retention, warm_after))]
     if wanted.warm is not None and warm_after is not None:
-        tiers.append(
-            ("warm", wanted.warm.volume, wanted.warm.nodes, sizing.warm_days(retention, warm_after))
-        )
+        tiers.append(("warm", wanted.warm.volume, wanted.warm.nodes, sizing.warm_days(retention, warm_after)))
     for path, volume, count, days in tiers:
         needed = sizing.needed_per_node(wanted, per_day, days, count)
         if needed > sizing.usable(volume.size):
             yield Problem(
                 f"elasticsearch.{path}.volume.size",
-                f"{format_bytes(volume.size)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a day "
-                f"need {human_bytes(needed)} on each of {count} while one is down, and Elasticsearch fills "
+                f"{format_bytes(volume.size)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a "
+                f"day need {human_bytes(needed)} on each of {count} while one is down, and Elasticsearch fills "
                 f"{human_bytes(sizing.usable(volume.size))}; raise it, add nodes or shorten retention",
             )
 
@@ -267,4 +329,6 @@ def _names(settings: Logging) -> Iterator[Problem]:
 def _images(images: Mapping[str, str]) -> Iterator[Problem]:
     missing = [name for name in IMAGES if images and name not in images]
     if missing:
-        yield Problem("", f"needs the images {', '.join(missing)}, which are not listed; add them with their digests")
+        yield Problem(
+            "", f"needs the images {', '.join(missing)}, which are not listed; add them with their digests"
+        )

@@ -13,7 +13,7 @@ LARGEST_HEAP: Final = 31 * GIB
 LOW_WATERMARK: Final = 0.85
 """`cluster.routing.allocation.disk.watermark.low`, its default: no more shards are put on a fuller disk."""
 LOW_HEADROOM: Final = 200 * GIB
-"""`…watermark.low.max_headroom`, its default: a large disk counts as full only when less than this is free."""
+"""`…watermark.low.max_headroom`, its default: a large disk is full only when less than this is free."""
 QUEUED_EVENT: Final = 560
 """Bytes that an event takes in Filebeat's disk queue beside its text. Measured with the platform's
 configuration: 534 with a text of 120 bytes included."""
@@ -35,7 +35,7 @@ def usable(volume: int) -> int:
 
 
 def shipper_queue(ingest: Ingest, outage: int) -> int:
-    """Bytes of a node's disk queue that hold what is written during an outage of so many seconds; whole GiB."""
+    """Bytes of a node's disk queue that hold what it writes in an outage of so many seconds; whole GiB."""
     event = ingest.bytes_per_line + QUEUED_EVENT
     needed = ingest.lines_per_second * outage * event
     return max(-(-needed // GIB), 1) * GIB

@@ -108,8 +108,8 @@ SAVED_SEARCHES: Final = (
         "Entry: failed requests and moves of the address",
         "HAProxy's 5xx and broken connections, and what keepalived says.",
         LOGS,
-        'data_stream.dataset: "proxy" and (http.response.status_code >= 500 or not haproxy.termination: "----" '
-        'or kubernetes.container.name: "keepalived")',
+        'data_stream.dataset: "proxy" and (http.response.status_code >= 500 '
+        'or not haproxy.termination: "----" or kubernetes.container.name: "keepalived")',
         ("host.name", "haproxy.backend", "haproxy.server", "http.response.status_code", "message"),
     ),
     SavedSearch(
@@ -117,7 +117,7 @@ SAVED_SEARCHES: Final = (
         "Lines that were not taken apart, or refused",
         "No pattern fits them, masking withheld them, or Elasticsearch refused them at first.",
         LOGS,
-        'tags: "unparsed" or labels.masking: "failed" or data_stream.dataset: "dead_letter" or error.message: *',
+        'tags: "unparsed" or labels.masking: "failed" or error.message: *',
         ("kubernetes.container.name", "error.message", "message"),
     ),
     SavedSearch(

@@ -1,7 +1,9 @@
 """Logstash's pipelines, judged without Logstash.
 
-Their syntax by a parser of its configuration language; their patterns by Oniguruma, on lines that real programs have written (`log_lines/`): vLLM 0.32, etcd 3.6, Kubernetes 1.36, containerd 2.4, CoreDNS 1.14, HAProxy
-2.6 and keepalived 2.2, as they ran on an embedded cluster. Logstash's own engine, Joni, is a port of Oniguruma.
+Their syntax by a parser of its configuration language; their patterns by Oniguruma, on lines that real
+programs have written (`log_lines/`): vLLM 0.32, etcd 3.6, Kubernetes 1.36, containerd 2.4, CoreDNS 1.14, HAProxy
+2.6 and keepalived 2.2, as they ran on an embedded cluster or on loopback. Logstash's own engine, Joni, is a
+port of Oniguruma.
 """
 
 from __future__ import annotations
@@ -160,8 +162,8 @@ EXAMPLES: list[tuple[str, str, dict[str, str]]] = [
         },
     ),
     (
-        "127.0.0.1:57480 [21/Nov/2026:12:34:58.744] model_api~ model_servers/model-0 0/0/-1/-1/3009 503 217 - - "
-        'SC-- 1/1/0/0/3 0/0 "GET /health HTTP/1.1"',
+        "127.0.0.1:57480 [21/Nov/2026:12:34:58.744] model_api~ model_servers/model-0 0/0/-1/-1/3009 503 217 "
+        '- - SC-- 1/1/0/0/3 0/0 "GET /health HTTP/1.1"',
         "haproxy-http",
         {
             "[source][ip]": "127.0.0.1",

@@ -42,7 +42,9 @@ def read_documents(folder: Path) -> Documents:
         isinstance(one, dict) and one.get("method") == "PUT" and str(one.get("path", "")).startswith("/")
         for one in calls
     ):
-        raise Refused(f"{folder / ELASTICSEARCH_FILE}: must be a list of calls with method PUT, path and body")
+        raise Refused(
+            f"{folder / ELASTICSEARCH_FILE}: must be a list of calls with method PUT, path and body"
+        )
     return Documents(tuple(calls), saved)
 
 

@@ -54,7 +54,9 @@ class FakeApi:
             do_PUT = do_POST = do_GET = _handle
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     @property
     def address(self) -> str:
@@ -113,9 +115,7 @@ def run(fake: FakeApi, folder: Path, patience: float = 5) -> int:
     )
 
 
-def test_everything_is_set_in_order(
-    fake: FakeApi, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everything_is_set_in_order(fake: FakeApi, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(fake, folder) == 0
     assert fake.kept == {one["path"]: one["body"] for one in CALLS}
     assert [path for _, path in fake.requests] == [
@@ -144,9 +144,7 @@ def test_an_api_that_is_not_ready_is_asked_again(fake: FakeApi, folder: Path, st
     assert fake.requests[:3] == [("PUT", "/_ilm/policy/a")] * 3
 
 
-def test_nobody_listens(
-    fake: FakeApi, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nobody_listens(fake: FakeApi, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake.server.shutdown()
     fake.server.server_close()
     started = time.monotonic()

@@ -1,8 +1,8 @@
 """Grok patterns by which plain log lines are taken apart.
 
-Every name that a pattern uses is defined here, so that nothing depends on which patterns a release of Logstash
-brings. Grok's own syntax: `%{NAME:field}`; the rest is Oniguruma's. Each pattern begins with `^`: a line that
-does not fit is recognised as such at its first characters.
+Every name that a pattern uses is defined here, so that nothing depends on which patterns a release of
+Logstash brings. Grok's own syntax: `%{NAME:field}`; the rest is Oniguruma's. Each pattern begins with `^`: a
+line that does not fit is recognised as such at its first characters.
 """
 
 from __future__ import annotations
@@ -71,8 +71,10 @@ PATTERNS: Final = (
         r"^%{LOG_ADDRESS:[source][ip]}:%{LOG_PORT:[source][port]:int} \[%{LOG_HAPROXY_TIME:timestamp}\] "
         r"%{LOG_WORD:[haproxy][frontend]} %{LOG_WORD:[haproxy][backend]}/%{LOG_WORD:[haproxy][server]} "
         r"%{LOG_NUMBER:[haproxy][milliseconds][request]:int}/%{LOG_NUMBER:[haproxy][milliseconds][queue]:int}/"
-        r"%{LOG_NUMBER:[haproxy][milliseconds][connect]:int}/%{LOG_NUMBER:[haproxy][milliseconds][response]:int}/"
-        r"\+?%{LOG_NUMBER:[haproxy][milliseconds][total]:int} %{LOG_NUMBER:[http][response][status_code]:int} "
+        r"%{LOG_NUMBER:[haproxy][milliseconds][connect]:int}/"
+        r"%{LOG_NUMBER:[haproxy][milliseconds][response]:int}/"
+        r"\+?%{LOG_NUMBER:[haproxy][milliseconds][total]:int} "
+        r"%{LOG_NUMBER:[http][response][status_code]:int} "
         r"\+?%{LOG_NUMBER:[http][response][bytes]:int} %{LOG_WORD} %{LOG_WORD} "
         r"%{LOG_WORD:[haproxy][termination]} %{LOG_WORD} %{LOG_WORD} (?:\{[^}]*\} ){0,2}"
         r"(?:%{LOG_REQUEST}|\"<BADREQ>\")$",
@@ -85,10 +87,11 @@ PATTERNS: Final = (
         r"\+?%{LOG_NUMBER:[haproxy][milliseconds][total]:int} \+?%{LOG_NUMBER:[destination][bytes]:int} "
         r"%{LOG_WORD:[haproxy][termination]} %{LOG_WORD} %{LOG_WORD}$",
     ),
-    # logfmt, as containerd, Prometheus and many others write it: time="…" level=info msg="starting containerd"
+    # logfmt, as containerd, Prometheus and others write it: time="…" level=info msg="starting containerd"
     LinePattern(
         "logfmt",
-        r"^(?:time|ts|t)=\"?%{LOG_ISO_TIME:timestamp}\"? level=%{LOG_LEVEL:[log][level]} %{LOG_TEXT:[@metadata][text]}$",
+        r"^(?:time|ts|t)=\"?%{LOG_ISO_TIME:timestamp}\"? level=%{LOG_LEVEL:[log][level]} "
+        r"%{LOG_TEXT:[@metadata][text]}$",
     ),
     # keepalived: Sat Nov 21 12:35:21 2026: (VI_1) Entering MASTER STATE
     LinePattern("keepalived", r"^%{LOG_C_TIME:timestamp}: %{LOG_TEXT:[@metadata][text]}$"),
@@ -121,8 +124,8 @@ TIME_FORMATS: Final = (
     "EEE MMM  d HH:mm:ss yyyy",
     "dd/MMM/yyyy:HH:mm:ss.SSS",
 )
-"""Of the fields above, as Logstash's date filter writes them (Joda-Time). Where no year is written, it takes the
-current one."""
+"""Of the fields above, as Logstash's date filter writes them (Joda-Time). Where no year is written, it takes
+the current one."""
 
 LEVELS: Final[Mapping[str, str]] = {
     "I": "info",

@@ -1,7 +1,8 @@
 """Logstash's pipelines, as text.
 
-`pods` takes what Filebeat sends, into data streams; `dead-letters` keeps what Elasticsearch refused of it; `files`
-reads files itself, into daily indices. Facts are the plugins' references (elastic.co/docs/reference/logstash).
+`pods` takes what Filebeat sends, into data streams; `dead-letters` keeps what Elasticsearch refused of it;
+`files` reads files itself, into daily indices. Facts are the plugins' references
+(elastic.co/docs/reference/logstash).
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def pods(data_stream_namespace: str, audit: tuple[str, str] | None) -> str:
 
     :param audit: namespace and container of what prints audit records, one JSON document a line.
     """
+    index = f"logs-%{{[data_stream][dataset]}}-{data_stream_namespace}"
     audit_condition = (
         "false"
         if audit is None
@@ -81,7 +83,7 @@ filter {{
   }}
 }}
 output {{
-{_indent(_output(f"logs-%{{[data_stream][dataset]}}-{data_stream_namespace}", document_id="%{[@metadata][_id]}"), 1)}\
+{_indent(_output(index, document_id="%{[@metadata][_id]}"), 1)}\
 }}
 """
 
@@ -117,9 +119,8 @@ output {{
 
 def files(pattern: str) -> str:
     """Files that Logstash reads itself."""
-    masks = "".join(
-        f'      "message", {quoted(mask.pattern)}, {quoted(mask.replacement)}{"," if mask is not MASKS[-1] else ""}\n'
-        for mask in MASKS
+    masks = ",\n".join(
+        f'      "message", {quoted(mask.pattern)}, {quoted(mask.replacement)}' for mask in MASKS
     )
     return f"""\
 input {{
@@ -134,7 +135,7 @@ input {{
 filter {{
   mutate {{
     gsub => [
-{masks}\
+{masks}
     ]
   }}
 {_indent(_parse_filter(), 1)}\

@@ -1,7 +1,7 @@
 """Masks for what Logstash reads itself: `mutate`'s gsub, whose patterns are Ruby's.
 
-They do what `shipper/mask.js` does, save for check digits, which a pattern cannot compute: a number that has the form
-of an identity or bank card is masked, whether it is one or not.
+They do what `shipper/mask.js` does, save for check digits, which a pattern cannot compute: a number that has
+the form of an identity or bank card is masked, whether it is one or not.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ MASKS: Final = (
         r"|AKID[A-Za-z0-9]{16,40}|AIza[A-Za-z0-9_-]{30,}|SEC[0-9a-f]{64})\b",
         "[token]",
     ),
-    Mask(
-        r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#@\x22\x27<>]*:[^\s/?#@\x22\x27<>]*@", r"\1[credentials]@"
-    ),
+    Mask(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#@\x22\x27<>]*:[^\s/?#@\x22\x27<>]*@", r"\1[credentials]@"),
     Mask(
         r"[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+"
         r"(?!(?:service|socket|timer|slice|scope|mount|target|device|path)\b)[A-Za-z]{2,}(?![A-Za-z0-9-])",
@@ -75,8 +73,8 @@ MASKS: Final = (
     Mask(rf"{_ALONE_BEFORE}3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}{_ALONE_AFTER}", "[bank-card]"),
     Mask(rf"{_ALONE_BEFORE}4[0-9]{{12}}{_ALONE_AFTER}", "[bank-card]"),
     Mask(
-        rf"{_ALONE_BEFORE}(?<![0-9A-Fa-f]{{8}})(?:(?:\+|00)?86[ -]?)?1[3-9][0-9](?:[0-9]{{8}}|[ -][0-9]{{4}}[ -][0-9]{{4}})"
-        rf"{_ALONE_AFTER}",
+        rf"{_ALONE_BEFORE}(?<![0-9A-Fa-f]{{8}})(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]"
+        rf"(?:[0-9]{{8}}|[ -][0-9]{{4}}[ -][0-9]{{4}}){_ALONE_AFTER}",
         "[phone]",
     ),
 )

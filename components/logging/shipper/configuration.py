@@ -67,7 +67,7 @@ def configuration(shipper: Shipper) -> dict[str, Any]:
     return {
         "filebeat.inputs": [_pods(shipper), *(_host(shipper, logs) for logs in shipper.host_logs)],
         "processors": _processors(shipper),
-        # Back-pressure: when the queue is full, files are read no further, and kubelet keeps them for a while.
+        # Back-pressure: when it is full, files are read no further, and kubelet keeps them for a while.
         "queue.disk": {"max_size": shipper.queue_bytes},
         "output.logstash": {
             "hosts": list(shipper.hosts),
@@ -100,10 +100,13 @@ def _pods(shipper: Shipper) -> dict[str, Any]:
         "parsers": [{"container": {"stream": "all", "format": "auto"}}],
         "processors": [
             {
-                # <namespace>_<pod>_<uid>/<container>/<restarts>.log: none of the names can hold `_` or `/`, so the
-                # path says whose line it is and nobody has to ask the API server.
+                # <namespace>_<pod>_<uid>/<container>/<restarts>.log: none of the names can hold `_` or
+                # `/`, so the path says whose line it is and nobody has to ask the API server.
                 "dissect": {
-                    "tokenizer": f"{shipper.pod_logs}/%{{namespace}}_%{{pod.name}}_%{{pod.uid}}/%{{container.name}}/%{{}}",
+                    "tokenizer": (
+                        f"{shipper.pod_logs}/%{{namespace}}_%{{pod.name}}_%{{pod.uid}}"
+                        "/%{container.name}/%{}"
+                    ),
                     "field": "log.file.path",
                     "target_prefix": "kubernetes",
                 }
@@ -119,9 +122,7 @@ def _host(shipper: Shipper, logs: HostLogs) -> dict[str, Any]:
     }
 
 
-def _filestream(
-    shipper: Shipper, name: str, paths: Sequence[str], excluded: Sequence[str]
-) -> dict[str, Any]:
+def _filestream(shipper: Shipper, name: str, paths: Sequence[str], excluded: Sequence[str]) -> dict[str, Any]:
     scan: Mapping[str, Any] = {
         "check_interval": f"{shipper.scan_seconds}s",
         # Files are known by inode: by content, one of less than a kilobyte would not be read at all.

@@ -5,6 +5,7 @@ A line counts as stored once it has been acknowledged; what was received before 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
@@ -58,7 +59,7 @@ class Stored:
 
 
 class FakeLogstash:
-    """The Beats protocol, version 2 (github.com/elastic/go-lumber): windows of compressed JSON, acknowledged."""
+    """The Beats protocol, version 2 (github.com/elastic/go-lumber): windows of JSON, acknowledged."""
 
     def __init__(self) -> None:
         self.stored = Stored()
@@ -172,10 +173,8 @@ def _exactly(stream: Any, size: int) -> bytes:
 
 
 def _close(connection: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     connection.close()
 
 
@@ -247,7 +246,9 @@ class FakeElasticsearch:
         items = []
         for index, (action, document) in enumerate(zip(lines[::2], lines[1::2], strict=True)):
             if self.behaviour is Behaviour.PARTIAL and index % 2:
-                items.append({"create": {"status": 429, "error": {"type": "es_rejected_execution_exception"}}})
+                items.append(
+                    {"create": {"status": 429, "error": {"type": "es_rejected_execution_exception"}}}
+                )
                 continue
             (meta,) = json.loads(action).values()
             self.stored.add(json.loads(document)["message"], meta["_id"])

@@ -1,7 +1,8 @@
 """F44: the log store is down, refuses, stalls or breaks connections; every line is delivered in the end.
 
-A real Filebeat with the platform's configuration reads files that are written and rotated as kubelet does it. What
-it sends to is a stand-in on loopback. Delivery is at least once: a line that comes twice has the same id.
+A real Filebeat with the platform's configuration reads files that are written and rotated as kubelet does it.
+What it sends to is a stand-in on loopback. Delivery is at least once: a line that comes twice has the same
+id.
 """
 
 from __future__ import annotations
@@ -173,9 +174,7 @@ def test_f44_queue_full_stops_the_reading_and_loses_nothing(tmp_path: Path, logs
         lab.filebeat.start()
         lab.store.start()
         lab.arrived(120)
-        lab.filebeat.wait_until(
-            lambda: lab.filebeat.queue_bytes() < queue / 2, 30, "the queue given back"
-        )
+        lab.filebeat.wait_until(lambda: lab.filebeat.queue_bytes() < queue / 2, 30, "the queue given back")
     finally:
         lab.filebeat.stop(signal.SIGKILL)
 
