@@ -52,7 +52,10 @@ are left out of it.
 - **Secrets** are files: `wecom` reads `api-secret`, the relay `access-token` and `signing-secret`, both
   from mounted Secrets. This needs Alertmanager 0.31 or newer.
 
-## What the cluster must offer
+## What must be scraped
+
+A stack with a Prometheus of its own brings all of it but cert-manager ([monitoring](monitoring.md)). Where
+the cluster has a Prometheus already (`monitoring.existing`), it must offer:
 
 | exporter | needed for | option |
 |---|---|---|

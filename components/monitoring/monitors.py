@@ -87,5 +87,7 @@ def agent_monitors(plan: MonitoringPlan) -> Iterator[PodMonitorSpec]:
             port="metrics",
             interval=plan.settings.scrape_interval,
             node_instance=True,
+            # DCGM names the pod that has the GPU.
+            honor_labels=name == DCGM_EXPORTER,
             sample_limit=_SMALL_PAGE,
         )

@@ -31,8 +31,8 @@ AGENTS_NEED = {
 """Rules that agents of nodes cannot keep; the levels of the stacks exempt just these."""
 
 
-def build(*, configured: bool = True) -> list[Registration]:
-    planned = plan()
+def build(*, configured: bool = True, **changes: Any) -> list[Registration]:
+    planned = plan(**changes)
 
     def program() -> pulumi.Output[str]:
         provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
