@@ -254,7 +254,7 @@ def _disks(settings: Logging, nodes: int, warm_after: int | None) -> Iterator[Pr
             yield Problem(
                 f"elasticsearch.{path}.volume.size",
                 f"{format_bytes(volume.size)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a "
-                f"day need {human_bytes(needed)} on each of {count} while one is down, and Elasticsearch fills "
+                f"day need {human_bytes(needed)} on each of {count} while one is down; Elasticsearch fills "
                 f"{human_bytes(sizing.usable(volume.size))}; raise it, add nodes or shorten retention",
             )
 

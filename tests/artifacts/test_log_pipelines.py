@@ -1,8 +1,8 @@
 """Logstash's pipelines, judged without Logstash.
 
 Their syntax by a parser of its configuration language; their patterns by Oniguruma, on lines that real
-programs have written (`log_lines/`): vLLM 0.32, etcd 3.6, Kubernetes 1.36, containerd 2.4, CoreDNS 1.14, HAProxy
-2.6 and keepalived 2.2, as they ran on an embedded cluster or on loopback. Logstash's own engine, Joni, is a
+programs have written (`log_lines/`), as they ran on an embedded cluster or on loopback: vLLM 0.32, etcd 3.6,
+Kubernetes 1.36, containerd 2.4, CoreDNS 1.14, HAProxy 2.6 and keepalived 2.2. Logstash's engine, Joni, is a
 port of Oniguruma.
 """
 

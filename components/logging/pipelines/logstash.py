@@ -170,7 +170,7 @@ def settings(queue_bytes: int, dead_letter_bytes: int) -> dict[str, Any]:
 
 
 def _dataset_filter() -> str:
-    branches = []
+    branches: list[str] = []
     for dataset, containers in DATASETS.items():
         names = ", ".join(f'"{name}"' for name in containers)
         keyword = "else if" if branches else "if"
