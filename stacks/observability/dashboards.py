@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from components.audit.plan import NAME as AUDIT
 from components.audit.plan import AuditPlan
 from components.common.problems import Problem, below
 from components.grafana.plan import DataSource, GrafanaPlan, LogStoreSource, plan_grafana
@@ -51,7 +52,7 @@ def plan_stack_dashboards(
             pod_labels={"app.kubernetes.io/name": "prometheus"},
         ),
         logs=_log_store(logging) if logging is not None and audit is not None else None,
-        audit_metrics=audit is not None,
+        audit_metrics=any(one.name == AUDIT for one in monitoring.scraped),
     )
     return plan, list(below(SECTION, problems))
 

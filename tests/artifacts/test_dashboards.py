@@ -19,6 +19,7 @@ pytest.importorskip("prometheus_client", reason="prometheus-client is not instal
 from components.monitoring.catalogue import rule_groups
 from tests.artifacts.dashboards.__main__ import FOLDER, pictures
 from tests.artifacts.dashboards.answers import Answers, shown
+from tests.artifacts.dashboards.audit_page import audit_page
 from tests.artifacts.dashboards.example import (
     SPAN,
     concrete,
@@ -48,7 +49,7 @@ OWN_SERIES = {
 
 
 def contract() -> Contract:
-    recorded = Contract.of(pages(), GROUPS)
+    recorded = Contract.of([*pages(), audit_page()], GROUPS)
     return Contract({**recorded.series, **OWN_SERIES}, recorded.jobs)
 
 

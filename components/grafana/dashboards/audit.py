@@ -23,6 +23,10 @@ from components.grafana.dashboards.records import RecordQuery, count, newest, ov
 from components.grafana.dashboards.view import View
 
 KEY: Final = "audit"
+_ANOMALIES: Final = (
+    "(sum(audit_anomalies_total) - (sum(audit_anomalies_total offset 1d) or vector(0))) or vector(0)"
+)
+"""A rule's counter begins with its first anomaly, which `increase` would miss; a restart keeps the counts."""
 
 
 def audit(view: View) -> Dashboard:
@@ -83,7 +87,7 @@ def _trail(view: View) -> Section:
                 view,
                 "Anomalies, last day",
                 units.NoUnit,
-                Query("sum(increase(audit_anomalies_total[1d]))", "anomalies"),
+                Query(_ANOMALIES, "anomalies"),
                 meaning="Raised by rules: bulk export at night, an unusual administrator, many refusals.",
                 steps=(Step(None, GREEN), Step(1, RED)),
                 decimals=0,

@@ -422,7 +422,8 @@ def _legend(
     x = 0.0
     for index, (name, value) in enumerate(entries):
         width = 40 + _wide(name, 11) + _wide(value, 11)
-        if x + width > box.width and rows[-1]:
+        # The second line keeps room for how many more there are.
+        if x + width > box.width - (58 if len(rows) == 2 else 0) and rows[-1]:
             if len(rows) == 2:
                 break
             rows.append([])
