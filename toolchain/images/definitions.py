@@ -368,6 +368,11 @@ def trend_report() -> LocalImage:
     return _standard_library_app("trend-report", APPS / "trend_report" / "trend_report")
 
 
+def log_setup() -> LocalImage:
+    """Sets up Elasticsearch and Kibana."""
+    return _standard_library_app("log-setup", APPS / "log_setup" / "log_setup")
+
+
 def virtual_ip_image() -> LocalImage:
     """keepalived and haproxy of bare-metal clusters."""
     config = oci.Config(command=("haproxy", "-v"), environment={"PATH": "/usr/sbin:/usr/bin"})
@@ -391,5 +396,6 @@ ON_REQUEST: Final = {
     "alert-relay": alert_relay,
     "audit": audit,
     "trend-report": trend_report,
+    "log-setup": log_setup,
 }
 """Images that stack dev does without."""
