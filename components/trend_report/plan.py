@@ -25,7 +25,7 @@ NEEDED_SECONDS: Final = 14 * DAY + 12 * HOUR
 KEPT_JOBS: Final = 2
 """Whose logs can be read: the last that succeeded and the last that failed."""
 RESOURCES: Final = Resources(cpu=100, memory=192 * MIB, ephemeral_storage=64 * MIB)
-"""Python with two weeks of hourly figures; 60 MiB were seen with one model."""
+"""Python with two weeks of hourly figures: 25 MiB were seen with one model. Answers are read as a whole."""
 REPORT_BYTES: Final = 256 * 1024
 """Of a week, on the safe side: a page with a dozen models."""
 
