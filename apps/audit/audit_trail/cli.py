@@ -186,7 +186,7 @@ def _anomalies(options: argparse.Namespace) -> int:
         for day in store.days("records", ".jsonl"):
             if options.since is not None and day < options.since:
                 continue
-            for number, line in enumerate(seal.lines_of(store.records(day).read_bytes()), 1):
+            for number, line in enumerate(seal.lines_of(store.records(day)), 1):
                 try:
                     yield records.parse(line)
                 except Unreadable as error:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,7 +24,7 @@ from audit_trail.errors import Refused, Unreadable
 from audit_trail.keys import key_id
 from audit_trail.metrics import Metric, single
 from audit_trail.records import canonical
-from audit_trail.store import Store, write
+from audit_trail.store import Store, sync_folder, write
 
 VERSION: Final = 1
 DAY: Final = timedelta(days=1)
@@ -71,6 +73,8 @@ class Seal:
         except (binascii.Error, ValueError):
             return b""
 
+
+_CHUNK: Final = 1 << 20
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "version": (int,),
@@ -124,10 +128,10 @@ def read(store: Store, day: date) -> Seal | None:
         return None
 
 
-def lines_of(content: bytes) -> list[bytes]:
-    """Lines with their ends; what follows the last end is a line of its own."""
-    parts = content.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Lines with their ends; what follows the last end is a line of its own. One is in memory at a time."""
+    with path.open("rb") as file:
+        yield from file
 
 
 def leaves_file(leaves: Sequence[bytes]) -> bytes:
@@ -190,16 +194,19 @@ def _continue(store: Store, trail: str) -> tuple[str | None, date | None]:
 
 
 def _seal_day(store: Store, key: Ed25519PrivateKey, trail: str, day: date, previous: str | None) -> Seal:
-    lines = _committed(store, day)
-    leaves = [merkle.leaf(line) for line in lines]
+    leaves: list[bytes] = []
+    first = last = b""
+    for line in _committed(store, day):
+        leaves.append(merkle.leaf(line))
+        first, last = first or line, line
     seal = Seal(
         version=VERSION,
         trail=trail,
         day=str(day),
-        count=len(lines),
+        count=len(leaves),
         digest=merkle.root(leaves).hex(),
-        first=_id(lines[0]) if lines else None,
-        last=_id(lines[-1]) if lines else None,
+        first=_id(first),
+        last=_id(last),
         previous=previous,
         key=key_id(key.public_key()),
     ).signed(key)
@@ -209,23 +216,44 @@ def _seal_day(store: Store, key: Ed25519PrivateKey, trail: str, day: date, previ
     return seal
 
 
-def _committed(store: Store, day: date) -> list[bytes]:
+def _committed(store: Store, day: date) -> Iterator[bytes]:
     """Lines of a day that the collector has noted; what a crash left beyond them is cut off."""
     path = store.records(day)
     try:
-        content = path.read_bytes()
+        size = path.stat().st_size
     except FileNotFoundError:
-        return []
+        return
     noted = (store.state() or {}).get("lengths", {}).get(f"records/{day}.jsonl")
-    end = min(noted, len(content)) if noted is not None else content.rfind(b"\n") + 1
-    if end < len(content):
-        content = content[:end]
-        write(path, content)
-        path.chmod(0o640)
-    return lines_of(content)
+    end = min(noted, size) if noted is not None else _end_of_lines(path, size)
+    if end < size:
+        _cut(path, end)
+    yield from lines_of(path)
+
+
+def _end_of_lines(path: Path, size: int) -> int:
+    """Where the last complete line ends."""
+    rest = 0
+    for line in lines_of(path):
+        rest = 0 if line.endswith(b"\n") else len(line)
+    return size - rest
+
+
+def _cut(path: Path, end: int) -> None:
+    """Replace a file, which belongs to the collector, by its beginning."""
+    partial = path.with_name(f".{path.name}.partial")
+    with path.open("rb") as source, partial.open("wb") as target:
+        while end and (chunk := source.read(min(end, _CHUNK))):
+            target.write(chunk)
+            end -= len(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    partial.chmod(0o640)
+    partial.replace(path)
+    sync_folder(path.parent)
 
 
 def _id(line: bytes) -> str | None:
+    """Id of a record; None for a line that has none."""
     try:
         found = json.loads(line).get("id")
     except (ValueError, AttributeError):

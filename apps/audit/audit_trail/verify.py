@@ -202,24 +202,23 @@ class _Verification:
             elif sealed.count:
                 self._expired += 1
             return
-        lines = lines_of(path.read_bytes())
-        leaves = [merkle.leaf(line) for line in lines]
+        leaves = [merkle.leaf(line) for line in lines_of(path)]
         actual = merkle.root(leaves).hex()
-        if actual == sealed.digest and len(lines) == sealed.count:
-            self._records += len(lines)
+        if actual == sealed.digest and len(leaves) == sealed.count:
+            self._records += len(leaves)
             self._check_leaves(day, leaves)
             return
         if owner := next(
-            (other for other, one in self._seals.items() if one.digest == actual and lines), None
+            (other for other, one in self._seals.items() if one.digest == actual and leaves), None
         ):
             self._add(day, SWAPPED, f"the records are those of {owner}")
             return
         expected = self._leaves(day, sealed)
         if expected is None:
             self._add(day, LEAVES, "the digests of lines are missing or changed; the line cannot be told")
-            more = len(lines) - sealed.count
+            more = len(leaves) - sealed.count
             kind = INSERTED if more > 0 else DELETED if more < 0 else ALTERED
-            self._add(day, kind, f"{len(lines)} records, {sealed.count} were sealed, with another digest")
+            self._add(day, kind, f"{len(leaves)} records, {sealed.count} were sealed, with another digest")
             return
         for finding in differences(expected, leaves):
             self._add(day, finding[0], finding[2], finding[1])

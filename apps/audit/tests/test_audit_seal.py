@@ -80,7 +80,7 @@ Check = Callable[[], list[tuple[str, int, str]]]
 
 
 def lines(store: Store, day: date) -> list[bytes]:
-    return seal.lines_of(store.records(day).read_bytes())
+    return list(seal.lines_of(store.records(day)))
 
 
 def put(store: Store, day: date, content: list[bytes]) -> None:

@@ -188,7 +188,11 @@ def level(group: str, resource: str, verb: str, user: str = "alice", groups: tup
         if "nonResourceURLs" in rule and "resources" not in rule:
             continue
         if "resources" in rule and not any(
-            one["group"] == group and ("resources" not in one or resource in one["resources"])
+            one["group"] == group
+            and (
+                "resources" not in one
+                or {resource, f"*/{resource.partition('/')[2]}"} & set(one["resources"])
+            )
             for one in rule["resources"]
         ):
             continue
@@ -220,6 +224,10 @@ def test_what_people_read_is_recorded_and_what_machines_poll_is_not() -> None:
     assert level("", "pods", "list") == "Metadata"
     assert level("", "nodes", "get", "system:kube-scheduler") == "None"
     assert level("coordination.k8s.io", "leases", "update", "system:node:n", ("system:nodes",)) == "None"
+    controllers = ("system:serviceaccounts:kube-system",)
+    assert level("apps", "deployments/status", "update", "deployment-controller", controllers) == "None"
+    assert level("apps", "deployments", "update", "deployment-controller", controllers) == "Metadata"
+    assert level("", "pods/status", "patch") == "Metadata", "by anybody else"
 
 
 def test_changes_of_rights_are_written_in_full() -> None:
