@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="file, or folder of *.pem, in the order in which the keys have signed",
     )
+    check.add_argument("--since", type=_day, help="day on which the trail is known to have begun")
     check.add_argument("--until", type=_day, help="newest day that has to be sealed")
     check.add_argument("--retention-days", type=int, help="records of older days may be gone")
     check.add_argument("--metrics", action="store_true", help="leave figures for Prometheus in the store")
@@ -163,6 +164,7 @@ def _verify(options: argparse.Namespace) -> int:
         options.trail,
         # The last day is sealed some time after it is over; until then the one before has to be.
         options.until or seal.last_day(now - seal.GRACE * 5),
+        since=options.since,
         retention_days=options.retention_days,
         progress=_report,
     )

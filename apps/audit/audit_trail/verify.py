@@ -80,16 +80,18 @@ def verify(
     trail: str,
     until: date,
     *,
+    since: date | None = None,
     retention_days: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
     """Compare all days up to `until` with their seals.
 
     :param until: newest day that has to be sealed: a trail whose end was cut off is not whole.
+    :param since: day on which the trail is known to have begun; without it, what its oldest seal says.
     :param retention_days: records of days older than this, seen from `until`, may have been removed.
     """
     with store.locked(shared=True):
-        return _Verification(store, ring, trail, until, retention_days, progress).run()
+        return _Verification(store, ring, trail, until, retention_days, progress).run(since)
 
 
 class _Verification:
@@ -115,10 +117,14 @@ class _Verification:
         self._findings: list[Finding] = []
         self._records = self._expired = 0
 
-    def run(self) -> Verdict:
+    def run(self, since: date | None) -> Verdict:
         sealed = self._store.days("seals", ".json")
         recorded = self._store.days("records", ".jsonl")
         present = sorted({*sealed, *(day for day in recorded if day <= self._until)})
+        if since is not None and since <= self._until:
+            present = sorted({since, *present})
+        if not present and self._is_new():
+            return self._verdict(0)
         if not present:
             self._add(self._until, DAY_MISSING, "no seals and no records: nothing is left of the trail")
             return self._verdict(0)
@@ -134,6 +140,11 @@ class _Verification:
             if day in self._seals:
                 self._compare(day, self._seals[day])
         return self._verdict(len(days))
+
+    def _is_new(self) -> bool:
+        """Whether the collector has noted that its first record is of a day that need not be sealed yet."""
+        began = ((self._store.state() or {}).get("detector") or {}).get("began")
+        return began is not None and datetime.fromtimestamp(began, UTC).date() > self._until
 
     def _verdict(self, days: int) -> Verdict:
         return Verdict(tuple(sorted(self._findings)), days, self._records, self._expired)

@@ -194,6 +194,24 @@ def test_f42_a_trail_of_which_nothing_is_left_is_not_whole(trail: Store, check: 
     assert check() == [(str(UNTIL), 0, verify.DAY_MISSING)]
 
 
+def test_f42_who_knows_when_the_trail_began_misses_its_first_days(trail: Store, ring: Ring) -> None:
+    assert verify.verify(trail, ring, TRAIL, UNTIL, since=FIRST).whole
+    verdict = verify.verify(trail, ring, TRAIL, UNTIL, since=FIRST - 2 * DAY)
+    kinds = [(one.day, one.kind) for one in verdict.findings]
+    assert kinds[:2] == [(FIRST - 2 * DAY, verify.DAY_MISSING), (FIRST - DAY, verify.DAY_MISSING)]
+
+
+def test_a_trail_that_has_just_begun_is_whole(tmp_path: Path, ring: Ring) -> None:
+    store = Store(tmp_path / "new")
+    store.create()
+    began = datetime(2026, 11, 21, 7, tzinfo=UTC).timestamp()
+    store.save_state({"detector": {"began": began}})
+    verdict = verify.verify(store, ring, TRAIL, date(2026, 11, 20))
+    assert verdict.whole
+    assert verdict.days == 0
+    assert not verify.verify(store, ring, TRAIL, date(2026, 11, 21)).whole
+
+
 def test_f42_a_removed_seal_is_named(trail: Store, check: Check) -> None:
     trail.seal(FIRST + DAY).unlink()
     assert check() == [(str(FIRST + DAY), 0, verify.SEAL_MISSING)]
