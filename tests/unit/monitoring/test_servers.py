@@ -198,7 +198,7 @@ def test_joining_and_sizing_an_own_one_at_once_is_refused() -> None:
     assert [one.path for one in found] == ["existing"]
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "nodes that nobody knows": (
         {"nodeCidrs": []},
         {"node_cidrs": ()},
