@@ -27,6 +27,16 @@ PROJECT: Final = "autoglm-platform"
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A Helm chart that is installed."""
+
+    release: str
+    version: str
+    reference: str
+    """With digest."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a reviewer wants to know."""
 
@@ -39,6 +49,8 @@ class Summary:
     cost: CostEstimate | None
     """None outside the clouds, and where settings were refused."""
     images: tuple[Image, ...]
+    charts: tuple[Chart, ...]
+    """Of the plan: a preview without a registry does not know what is in them."""
     exposures: tuple[Exposure, ...]
     connectivity: Connectivity
     """Who reaches whom by the NetworkPolicies."""
@@ -56,6 +68,7 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         accelerators=_accelerators(plan) if plan else (),
         cost=cost(plan) if plan else None,
         images=images(preview.resources),
+        charts=_charts(plan) if plan else (),
         exposures=(*exposures(preview.resources, _private_api(plan)), *_virtual_ip(plan)),
         connectivity=connectivity(
             [
@@ -72,6 +85,15 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
 def _accelerators(plan: PlatformPlan) -> tuple[AcceleratorPool, ...]:
     sharing = {pool.shape.name: pool.sharing for pool in pools(plan.cluster)}
     return accelerator_pools(plan.cluster.pools, sharing)
+
+
+def _charts(plan: PlatformPlan) -> tuple[Chart, ...]:
+    installed = plan.operators.installed if plan.operators else ()
+    return tuple(
+        Chart(chart.release, chart.version, chart.reference)
+        for operator in installed
+        for chart in operator.charts
+    )
 
 
 def _private_api(plan: PlatformPlan | None) -> tuple[str, ...]:

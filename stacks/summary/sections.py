@@ -10,7 +10,7 @@ from stacks.cost.estimate import CostEstimate
 from stacks.summary.events import OPERATIONS, Violation
 from stacks.summary.images import Image
 from stacks.summary.policies import Verdict
-from stacks.summary.report import Summary
+from stacks.summary.report import Chart, Summary
 
 Cell = str | int
 
@@ -44,7 +44,7 @@ def sections(summary: Summary) -> list[Section]:
     if summary.cost is not None:
         parts.append(_cost(summary.cost))
     if summary.images:
-        parts.append(_images(summary.images))
+        parts.append(_images(summary.images, summary.charts))
     if summary.exposures:
         parts.append(_exposure(summary))
     if summary.connectivity.rows:
@@ -89,12 +89,18 @@ def _cost(cost: CostEstimate) -> Section:
     return Section("Cost", text, (Table(heading, tuple(cost.rows())),))
 
 
-def _images(images: Sequence[Image]) -> Section:
+def _images(images: Sequence[Image], charts: Sequence[Chart]) -> Section:
     rows = tuple((", ".join(image.workloads), _pin(image), image.reference) for image in images)
-    text = ["Charts: none."]
+    tables = [Table(("workloads", "pinned", "reference"), rows)]
+    if charts:
+        text = ["Charts are not opened here: `pulumi up` pulls them, and the pack judges what is in them."]
+        found = tuple((chart.release, chart.version, chart.reference) for chart in charts)
+        tables.append(Table(("chart's release", "version", "reference"), found))
+    else:
+        text = ["Charts: none."]
     if any(image.placeholder for image in images):
         text.append("Digests of zeros are examples: `pulumi up` refuses them.")
-    return Section("Images", tuple(text), (Table(("workloads", "pinned", "reference"), rows),))
+    return Section("Images", tuple(text), tuple(tables))
 
 
 def _pin(image: Image) -> str:

@@ -10,8 +10,9 @@ import pytest
 from stacks.summary import __main__ as command
 from stacks.summary import render
 from stacks.summary.images import images
-from stacks.summary.report import Summary, summarize
-from tests.unit.summary.log import finding, judged, preview, step, urn
+from stacks.summary.report import PROJECT, Summary, summarize
+from tests.unit.stack_graphs import raw_stack
+from tests.unit.summary.log import finding, judged, prelude, preview, step, urn
 from toolchain import paths
 
 SERVER = "kubernetes:apps/v1:Deployment"
@@ -123,3 +124,17 @@ def test_an_unknown_form_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         command.main(["--stack", "prod", f"--output={tmp_path}/summary.html"])
     assert "use one of .txt, .md, .json" in capsys.readouterr().err
+
+
+def test_charts_of_the_plan_are_told_by_version_and_digest() -> None:
+    config = {
+        f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in raw_stack("onprem").items()
+    }
+    found = summarize("onprem", preview(prelude(config), step(SERVER, "phone", spec=pod(PINNED))), paths.ROOT)
+    assert [(chart.release, chart.version) for chart in found.charts] == [("cert-manager", "v1.21.0")]
+    (line,) = [line for line in render.text(found).splitlines() if line.lstrip().startswith("cert-manager ")]
+    assert "v1.21.0" in line
+    assert f"/charts/cert-manager@sha256:{'0' * 64}" in line
+    assert "Charts: none." not in render.text(found)
+    assert "Charts: none." in render.text(summary())
