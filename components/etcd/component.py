@@ -336,7 +336,8 @@ class EtcdCluster(pulumi.ComponentResource):
             f"--output={RUN}/etcd.json",
         ]
         if restore is not None:
-            arguments += [f"--snapshot={SNAPSHOTS}/{restore.snapshot}", f"--sha256={restore.sha256}"]
+            # The sum by itself and at the end: the documented restore waits until it is there.
+            arguments += ["--snapshot", f"{SNAPSHOTS}/{restore.snapshot}", "--sha256", restore.sha256]
             bootstrap_mounts.append(
                 core.v1.VolumeMountArgs(name="snapshots", mount_path=SNAPSHOTS, read_only=True)
             )

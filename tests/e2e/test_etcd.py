@@ -299,7 +299,19 @@ def test_after_a_total_loss_the_snapshot_brings_back_every_key(release: EtcdRele
 
     # Somebody has altered the snapshot, and the sum that is embedded in it.
     assert release.on_snapshots(TAMPER, name, "tamper").strip() == "True"
+    # The quorum is lost with its data: nobody founds a second cluster beside the member that is left.
+    for lost in (0, 1):
+        release.kubectl("delete", "pvc", f"data-etcd-{lost}", "--wait=false").succeeded()
+        release.kubectl("delete", "pod", f"etcd-{lost}", "--wait=false").succeeded()
+    kube.wait_until(
+        "both wait",
+        lambda: all(f"`etcd_tools replace etcd-{lost}`" in release.bootstrap_logs(lost) for lost in (0, 1)),
+        _BACK_SECONDS,
+    )
     release.apply({"restore": {"snapshot": name, "sha256": sha256}})
+    # As documented: deleted only when the members will start from the snapshot.
+    told = f"--for=jsonpath={{.spec.template.spec.initContainers[0].args[7]}}={sha256}"
+    release.kubectl("wait", "statefulset/etcd", told, "--timeout=60s").succeeded()
     release.lose_everything()
     kube.wait_until(
         "the altered snapshot is refused by all",
@@ -320,11 +332,10 @@ def test_after_a_total_loss_the_snapshot_brings_back_every_key(release: EtcdRele
         assert release.keys(index, "/e2e/after/") == {}, "later than the snapshot"
 
 
-def test_a_first_start_from_nothing_never_stalls(release: EtcdRelease) -> None:
+def test_a_first_start_from_nothing_does_not_stall(release: EtcdRelease) -> None:
     release.apply()
-    for _ in range(2):
-        began = time.monotonic()
-        release.lose_everything()
-        release.wait_healthy(_BACK_SECONDS)
-        print(f"from nothing to healthy in {time.monotonic() - began:.0f} s")
+    began = time.monotonic()
+    release.lose_everything()
+    release.wait_healthy(_BACK_SECONDS)
+    print(f"from nothing to healthy in {time.monotonic() - began:.0f} s")
     assert release.keys(0, "/e2e/") == {}
