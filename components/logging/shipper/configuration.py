@@ -163,7 +163,16 @@ def _processors(shipper: Shipper) -> list[dict[str, Any]]:
         {
             # The same line gets the same id however often it is sent: the store keeps it once.
             "fingerprint": {
-                "fields": ["host.name", "log.file.path", "log.offset", "@timestamp", "message"],
+                "fields": [
+                    # Not the path: kubelet renames files between one reading and the next.
+                    "host.name",
+                    "kubernetes.pod.uid",
+                    "kubernetes.container.name",
+                    "data_stream.dataset",
+                    "log.offset",
+                    "@timestamp",
+                    "message",
+                ],
                 "ignore_missing": True,
                 "method": "sha256",
                 "target_field": "@metadata._id",
