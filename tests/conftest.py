@@ -16,6 +16,7 @@ _END_TO_END = (
     "test_settings_refused.py",
     "test_policies_refuse.py",
     "test_secrets.py",
+    "test_virtual_ip.py",
     # Beside it, on nodes of its own.
     "test_simulated_prod.py",
     # These change it and put it right again.

@@ -28,7 +28,18 @@ from toolchain.tasks import parallel
 DEV: Final = EMBEDDED
 
 ENGINE_BINARIES: Final = tuple(name for name in golang.BINARIES if name.startswith("pulumi"))
-ON_REQUEST: Final = ("kwok", "alertmanager", "amtool")
+ON_REQUEST: Final = (
+    "alertmanager",
+    "amtool",
+    "filebeat",
+    "helm-render",
+    "kube-state-metrics",
+    "kwok",
+    "mustache",
+    "node_exporter",
+    "prometheus",
+)
+"""Built by the tests and images that ask for them."""
 CLUSTER_BINARIES: Final = tuple(
     name for name in golang.BINARIES if name not in ENGINE_BINARIES and name not in ON_REQUEST
 )

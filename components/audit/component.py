@@ -23,6 +23,7 @@ from components.common.pods import (
     toleration,
 )
 from components.common.quantities import MIB, Resources, format_bytes
+from components.monitoring.objects import PodMonitorSpec, pod_monitor
 
 TRAIL: Final = "/var/lib/audit-trail"
 SIGNING: Final = "/etc/audit-trail/signing"
@@ -35,6 +36,8 @@ SEAL_SCHEDULE: Final = "30 1,9,17 * * *"
 VERIFY_SCHEDULE: Final = "45 6,18 * * *"
 """UTC. From then on `verify` asks for yesterday's seal."""
 PUBLISH_SCHEDULE: Final = "15 3,11,19 * * *"
+_SAMPLES: Final = 1000
+"""Samples of a page at which it is dropped; there are about fifty."""
 _LATE_SECONDS: Final = 6 * 3600
 _DEADLINE_SECONDS: Final = 3600
 
@@ -73,6 +76,8 @@ class AuditTrail(pulumi.ComponentResource):
         keys = self._public_keys(name)
         collector = self._collector(name, policies)
         self._jobs(name, [collector, *keys])
+        if self._plan.scrape_interval is not None:
+            self._monitor(name, self._plan.scrape_interval)
         self.trails = known_after(list(self._plan.trails), collector)
         self.register_outputs({"trails": self.trails})
 
@@ -119,6 +124,20 @@ class AuditTrail(pulumi.ComponentResource):
     @property
     def _publisher_labels(self) -> dict[str, str]:
         return object_labels(_PUBLISHER, "audit", component="audit")
+
+    def _monitor(self, name: str, interval: int) -> None:
+        pod_monitor(
+            name,
+            self._metadata(NAME),
+            PodMonitorSpec(
+                name=NAME,
+                match_labels=self._selector,
+                port="metrics",
+                interval=interval,
+                sample_limit=_SAMPLES,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
 
     def _public_keys(self, name: str) -> list[pulumi.Resource]:
         signing = self._plan.settings.signing

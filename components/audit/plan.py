@@ -46,6 +46,8 @@ class AuditPlan:
     protect: bool
     print_records: bool
     """Whether collectors also tell each record to whoever ships their logs."""
+    scrape_interval: int | None = None
+    """Seconds between samples of the collectors' figures; None where nobody scrapes."""
 
     @property
     def trails(self) -> tuple[str, ...]:
@@ -113,6 +115,7 @@ def plan_audit(
     logs: Logs,
     protect: bool,
     print_records: bool = False,
+    scrape_interval: int | None = None,
     managed_api_server: bool = False,
     nodes: int | None = None,
 ) -> tuple[AuditPlan | None, list[Problem]]:
@@ -140,7 +143,7 @@ def plan_audit(
                 f"{resources.cpu_limit}m: less than cpu {resources.cpu}m; raise it or leave it out",
             )
         )
-    plan = AuditPlan(settings, logs, protect, print_records)
+    plan = AuditPlan(settings, logs, protect, print_records, scrape_interval)
     if not plan.inputs:
         problems.append(Problem("apiServerLog", "null: nothing is left to collect; remove the section"))
     return (None, problems) if problems else (plan, [])

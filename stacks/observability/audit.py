@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.audit.plan import AuditPlan, Logs, plan_audit
+from components.audit.plan import METRICS_PORT, NAME, AuditPlan, Logs, plan_audit
 from components.audit.settings import CONTROL_PLANE, Audit
 from components.common.labels import NODE_POOL
 from components.common.problems import Problem, below
 from components.eks.plan import EksPlan
 from components.gke.plan import GkePlan
+from components.monitoring.stack import Scraped
 from components.onprem.plan import OnpremPlan
 from stacks.clusters import ClusterPlan
 from stacks.settings import Settings
@@ -32,10 +33,16 @@ def plan_stack_audit(
         logs=_logs(settings, cluster),
         protect=settings.data_protection == "protected",
         print_records=getattr(settings, "logging", None) is not None,
+        scrape_interval=settings.monitoring.scrape_interval if settings.monitoring else None,
         managed_api_server=isinstance(cluster.below, EksPlan | GkePlan),
         nodes=_nodes(audit, cluster),
     )
     return plan, list(below(SECTION, problems))
+
+
+def scraped_audit(settings: Settings, namespace: str) -> tuple[Scraped, ...]:
+    """Pods of the trail that bring a monitor of their own, in the namespace of the nodes' agents."""
+    return () if settings.audit is None else (Scraped(namespace, NAME, METRICS_PORT),)
 
 
 def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:
