@@ -136,7 +136,7 @@ class AuditTrail(pulumi.ComponentResource):
                 interval=interval,
                 sample_limit=_SAMPLES,
             ),
-            pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _public_keys(self, name: str) -> list[pulumi.Resource]:

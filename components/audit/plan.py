@@ -21,7 +21,7 @@ METRICS_PORT: Final = 9464
 KEPT_JOBS: Final = 2
 """Ended jobs of each CronJob that are kept for their logs: the last that succeeded, the last that failed."""
 RECORD_BYTES: Final = 500
-"""Of one record with its digest: 380 and 65 bytes, measured on records of a real API server, and some more."""
+"""Of one record with its digest: 380 and 65 bytes, measured on a real API server, rounded up."""
 _ED25519_PUBLIC: Final = bytes.fromhex("302a300506032b6570032100")
 """What the DER form of every Ed25519 public key begins with (RFC 8410)."""
 _KEY_BYTES: Final = 32

@@ -39,13 +39,13 @@ EXEMPT = {
 }
 
 
-def build(variant: str, *, protect: bool = True) -> list[Registration]:
+def build(variant: str, *, protect: bool = True, **given: Any) -> list[Registration]:
     if variant == "generated":
         settings = Audit.model_validate(VARIANTS[variant])
         plan, _ = plan_audit(settings, images=IMAGES, logs=LOGS, protect=False)
         assert plan is not None
     else:
-        plan = planned(VARIANTS[variant], protect=protect)
+        plan = planned(VARIANTS[variant], protect=protect, **given)
 
     def program() -> pulumi.Output[list[str]]:
         provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
@@ -209,3 +209,12 @@ def test_the_demand_is_what_the_pods_ask_for(variant: str) -> None:
     assert plan.demand.cpu_limits == sum(parse_millicores(one["limits"]["cpu"]) for one in asked)
     assert plan.demand.memory == sum(parse_bytes(one["limits"]["memory"]) for one in asked)
     assert (plan.demand.pods, plan.demand.claims) == (len(containers), settings.collectors)
+
+
+def test_where_somebody_scrapes_the_collectors_bring_their_monitor() -> None:
+    assert of_kind(build("defaults"), "PodMonitor") == {}
+    (monitor,) = of_kind(build("defaults", scrape_interval=15), "PodMonitor").values()
+    spec = monitor.inputs["spec"]
+    labels = of_kind(build("defaults"), "StatefulSet")["audit-collector"].inputs["spec"]["template"]
+    assert spec["selector"]["matchLabels"].items() <= labels["metadata"]["labels"].items()
+    assert [one["port"] for one in spec["podMetricsEndpoints"]] == ["metrics"]
