@@ -13,9 +13,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytest.importorskip("promql_parser", reason="promql-parser is not installed")
-pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
-
 from components.monitoring.catalogue import rule_groups
 from tests.artifacts.dashboards.__main__ import FOLDER, pictures
 from tests.artifacts.dashboards.answers import Answers, shown

