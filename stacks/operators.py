@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
+from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem, below
 from components.eks.plan import EksPlan
 from components.etcd.settings import CertManagerCertificates
@@ -21,9 +21,6 @@ from components.operators.plan import (
 from components.virtual_ip.settings import KubernetesApi
 from stacks.clusters import ClusterPlan
 from stacks.settings import Settings
-
-NODE_AGENTS: Final = "node-agents"
-"""Namespace of the agents that monitoring, logging and audit have on every node."""
 
 
 def operator_needs(settings: Settings) -> Iterator[Need]:
@@ -88,7 +85,7 @@ def _namespaces(settings: Settings, needs: tuple[Need, ...]) -> set[str]:
     entry = getattr(settings.cluster, "entry_namespace", None)
     return {
         settings.tenant.namespace,
-        NODE_AGENTS,
+        AGENTS_NAMESPACE,
         *({entry} if entry else ()),
         *(n.namespace for n in needs),
     }

@@ -14,6 +14,8 @@ MAX_NAME: Final = 63
 """Names that become label values or host names are limited to 63 characters (RFC 1123)."""
 SHORT_DIGEST: Final = 10
 """Hex digits of a digest in names: 40 bits, ample for the few versions that live side by side."""
+AGENTS_NAMESPACE: Final = "node-agents"
+"""Of what monitoring, logging and audit run on every node, with the node's paths or network."""
 
 DnsLabel = Annotated[str, Field(pattern=DNS_LABEL, max_length=MAX_NAME)]
 LabelValue = Annotated[

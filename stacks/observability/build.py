@@ -11,6 +11,7 @@ from components.audit.component import AuditTrail, AuditTrailArgs
 from components.audit.plan import IMAGE as AUDIT_IMAGE
 from components.audit.plan import AuditPlan
 from components.common.demand import Demand
+from components.common.names import AGENTS_NAMESPACE
 from components.common.quantities import GIB, MIB, Resources
 from components.grafana.component import GrafanaServer, GrafanaServerArgs
 from components.grafana.plan import GrafanaPlan
@@ -31,7 +32,6 @@ from components.tenant_namespace.component import (
 )
 from components.trend_report.component import TrendReport, TrendReportArgs
 from components.trend_report.plan import REPORT_IMAGE, TrendReportPlan
-from stacks.observability.monitoring import AGENTS_NAMESPACE
 from stacks.observability.plan import ObservabilityPlan
 from stacks.targets.target import Target
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.accelerators.catalogue import accelerator
+from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem, below
 from components.eks.plan import EksPlan
 from components.etcd.plan import EtcdPlan
@@ -19,8 +20,6 @@ from stacks.settings import Settings
 
 PODS_PER_NODE = 30
 """Expected on average, for the sizing of Prometheus; nodes with a GPU or eight run few."""
-AGENTS_NAMESPACE = "node-agents"
-"""Of what runs on every node and needs its paths or network."""
 
 
 @dataclass(frozen=True)
