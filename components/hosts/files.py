@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from components.audit import api_server
 from components.hosts import kubeadm, virtual_ip
 from components.hosts.plan import Host, HostsPlan
 from components.hosts.preflight import PREFLIGHT, render_preflight
@@ -53,6 +54,8 @@ def _files(plan: HostsPlan, host: Host) -> Iterator[File]:
     )
     yield File(PREFLIGHT, render_preflight(plan, host), "0755")
     if host.control_plane:
+        # Before kubeadm: an API server that is told of a policy and finds none ends at once.
+        yield File(str(api_server.policy_path()), api_server.policy(), "0600")
         for path, content, mode in virtual_ip.files(plan, host):
             yield File(path, content, mode)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from components.audit import api_server
 from components.hosts.plan import Host, HostsPlan
 from components.hosts.reservations import kubelet_fields
 from components.hosts.settings import ExternalEtcd, StackedEtcd
@@ -92,7 +93,10 @@ def _cluster(plan: HostsPlan) -> Document:
         "apiServer": {
             "certSANs": [name for name in names if name]
             + [str(host.address) for host in plan.hosts if host.control_plane],
-            "extraArgs": _arguments({"profiling": "false", "enable-admission-plugins": "NodeRestriction"}),
+            "extraArgs": _arguments(
+                {"profiling": "false", "enable-admission-plugins": "NodeRestriction", **api_server.flags()}
+            ),
+            "extraVolumes": _audit_volumes(),
         },
         "controllerManager": {"extraArgs": leader},
         "scheduler": {"extraArgs": [dict(argument) for argument in leader]},
@@ -101,6 +105,27 @@ def _cluster(plan: HostsPlan) -> Document:
     if settings.image_repository:
         document["imageRepository"] = settings.image_repository
     return document
+
+
+def _audit_volumes() -> list[Document]:
+    policy, log = str(api_server.policy_path().parent), str(api_server.log_folder())
+    return [
+        {
+            "name": "audit-policy",
+            "hostPath": policy,
+            "mountPath": policy,
+            "readOnly": True,
+            "pathType": "Directory",
+        },
+        # Made where it is missing, with root as its owner.
+        {
+            "name": "audit-log",
+            "hostPath": log,
+            "mountPath": log,
+            "readOnly": False,
+            "pathType": "DirectoryOrCreate",
+        },
+    ]
 
 
 def _etcd(etcd: StackedEtcd | ExternalEtcd) -> Document:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from components.audit import api_server
+from components.hosts.files import files
 from components.hosts.kubeadm import DISCOVERY_FILE, PATCHES, render_kubeadm, render_kubelet_patch
 from tests.harness.commands import run
 from tests.unit.hosts.examples import host, plan
@@ -152,6 +154,30 @@ def test_a_control_plane_node_takes_workloads_only_as_member_of_a_pool() -> None
     assert rendered("node-1")["InitConfiguration"]["nodeRegistration"]["taints"] == []
     # Not stated: kubeadm's own taint.
     assert "taints" not in rendered("node-2")["JoinConfiguration"]["nodeRegistration"]
+
+
+def test_every_api_server_writes_down_who_did_what() -> None:
+    told = rendered("node-1")["ClusterConfiguration"]["apiServer"]
+    flags = arguments(told["extraArgs"])
+    assert api_server.flags().items() <= flags.items()
+    volumes = {volume["name"]: volume for volume in told["extraVolumes"]}
+    policy, log = Path(flags["audit-policy-file"]), Path(flags["audit-log-path"])
+    assert volumes["audit-policy"]["mountPath"] == volumes["audit-policy"]["hostPath"] == str(policy.parent)
+    assert volumes["audit-policy"]["readOnly"] is True
+    assert volumes["audit-log"]["mountPath"] == volumes["audit-log"]["hostPath"] == str(log.parent)
+    assert volumes["audit-log"]["readOnly"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "there"), [("node-1", True), ("node-2", True), ("node-3", True), ("gpu-1", False)]
+)
+def test_the_audit_policy_lies_where_api_servers_look_for_it(name: str, there: bool) -> None:
+    planned = plan()
+    found = {file.path: file for file in files(planned, host(planned, name))}
+    policy = found.get(str(api_server.policy_path()))
+    assert (policy is not None) == there
+    if policy is not None:
+        assert (policy.content, policy.mode) == (api_server.policy(), "0600")
 
 
 def test_no_secret_is_rendered() -> None:
