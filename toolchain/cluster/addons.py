@@ -16,6 +16,7 @@ NAMESPACE = "kube-system"
 _PROVISIONER = "autoglm.dev/local"
 _SHARED_CLASS = "published-models"
 _READ_RULE = ["get", "list", "watch"]
+_WRITE = ["create", "update", "patch", "delete"]
 
 
 def corefile(upstream: Sequence[str]) -> str:
@@ -83,10 +84,49 @@ def pod_template(name: str, spec: Manifest) -> Manifest:
     return {"metadata": {"labels": {"app.kubernetes.io/name": name}}, "spec": spec}
 
 
+def security_context(*capabilities: str) -> Manifest:
+    """Of a container that is root only where it has capabilities, and has these alone."""
+    return {
+        **({} if capabilities else {"runAsNonRoot": True}),
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], **({"add": list(capabilities)} if capabilities else {})},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def probes(port: int, path: str, **target: str) -> Manifest:
+    """Of a container that tells over HTTP how it is."""
+    probe = {"httpGet": {**target, "port": port, "path": path}}
+    return {
+        "readinessProbe": {**probe, "periodSeconds": 5},
+        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
+    }
+
+
+def controller(
+    name: str, image: str, container: Manifest, rules: list[Manifest], **pod: Any
+) -> list[Manifest]:
+    """One pod on the node, with an account and a cluster role of its own; `pod` is more of its spec."""
+    template = pod_template(
+        name,
+        {
+            "priorityClassName": "system-cluster-critical",
+            "serviceAccountName": name,
+            "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{"name": name, "image": image, "imagePullPolicy": "Never", **container}],
+            **pod,
+        },
+    )
+    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
+    deployment = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
+    return [*account(name, rules), manifest("apps/v1", "Deployment", name, spec=deployment)]
+
+
 def network_policy_controller(ranges: Ranges) -> list[Manifest]:
     """Enforces NetworkPolicy on the node."""
     name = "network-policy-controller"
-    probe = {"httpGet": {"host": "127.0.0.1", "port": 20244, "path": "/healthz"}}
     container = {
         "name": name,
         "image": layout.POLICY_IMAGE,
@@ -94,14 +134,8 @@ def network_policy_controller(ranges: Ranges) -> list[Manifest]:
         "args": [f"--service-cluster-ip-range={ranges.services}", "--health-address=127.0.0.1:20244"],
         "env": [_NODE_NAME],
         "resources": {"requests": {"cpu": "20m", "memory": "40Mi"}, "limits": {"memory": "200Mi"}},
-        "readinessProbe": {**probe, "periodSeconds": 5},
-        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-        "securityContext": {
-            "readOnlyRootFilesystem": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        **probes(20244, "/healthz", host="127.0.0.1"),
+        "securityContext": security_context("NET_ADMIN", "NET_RAW"),
         # iptables-nft keeps a lock file there.
         "volumeMounts": [{"name": "run", "mountPath": "/run"}],
     }
@@ -136,32 +170,14 @@ def storage() -> list[Manifest]:
     name = "local-volume-provisioner"
     root = str(paths.VOLUMES)
     container = {
-        "name": name,
-        "image": layout.PROVISIONER_IMAGE,
-        "imagePullPolicy": "Never",
         "args": [f"--root={root}"],
         "env": [_NODE_NAME],
         "resources": {"requests": {"cpu": "10m", "memory": "20Mi"}, "limits": {"memory": "100Mi"}},
         "volumeMounts": [{"name": "volumes", "mountPath": root}],
-        "securityContext": {
-            "readOnlyRootFilesystem": True,
-            "allowPrivilegeEscalation": False,
-            # Files in volumes belong to any user.
-            "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        # Files in volumes belong to any user.
+        "securityContext": security_context("DAC_OVERRIDE", "FOWNER"),
     }
-    template = pod_template(
-        name,
-        {
-            "priorityClassName": "system-cluster-critical",
-            "serviceAccountName": name,
-            "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
-            "terminationGracePeriodSeconds": 5,
-            "containers": [container],
-            "volumes": [{"name": "volumes", "hostPath": {"path": root, "type": "Directory"}}],
-        },
-    )
+    volume = {"name": "volumes", "hostPath": {"path": root, "type": "Directory"}}
     rules = [
         rule("", ["persistentvolumes"], [*_READ_RULE, "create", "delete", "patch", "update"]),
         rule("", ["persistentvolumeclaims"], [*_READ_RULE, "update"]),
@@ -190,11 +206,8 @@ def storage() -> list[Manifest]:
         reclaimPolicy="Delete",
         volumeBindingMode="Immediate",
     )
-    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
-    deployment = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
     return [
-        *account(name, rules),
-        manifest("apps/v1", "Deployment", name, spec=deployment),
+        *controller(name, layout.PROVISIONER_IMAGE, container, rules, volumes=[volume]),
         default,
         shared,
         published_models(),
@@ -230,38 +243,16 @@ def cert_manager() -> list[Manifest]:
     """Issues and renews certificates. Its custom resource definitions come from its own module."""
     name = "cert-manager-controller"
     group = "cert-manager.io"
-    probe = {"httpGet": {"port": 9403, "path": "/livez"}}
     container = {
-        "name": name,
-        "image": layout.CERT_MANAGER_IMAGE,
-        "imagePullPolicy": "Never",
         # Resident 63 MB while it issues and renews six certificates.
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
-        "readinessProbe": {**probe, "periodSeconds": 5},
-        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "readOnlyRootFilesystem": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        **probes(9403, "/livez"),
+        "securityContext": security_context(),
     }
-    template = pod_template(
-        name,
-        {
-            "priorityClassName": "system-cluster-critical",
-            "serviceAccountName": name,
-            "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
-            "terminationGracePeriodSeconds": 5,
-            "containers": [container],
-        },
-    )
-    write = ["create", "update", "patch", "delete"]
     rules = [
         rule(group, ["certificates", "issuers"], [*_READ_RULE, "update", "patch"]),
         rule(group, ["clusterissuers"], _READ_RULE),
-        rule(group, ["certificaterequests"], [*_READ_RULE, *write]),
+        rule(group, ["certificaterequests"], [*_READ_RULE, *_WRITE]),
         rule(
             group,
             ["certificates/status", "certificaterequests/status", "issuers/status"],
@@ -269,23 +260,17 @@ def cert_manager() -> list[Manifest]:
         ),
         rule(group, ["certificates/finalizers", "certificaterequests/finalizers"], ["update"]),
         {**rule(group, ["signers"], ["approve"]), "resourceNames": [f"issuers.{group}/*"]},
-        rule("", ["secrets"], [*_READ_RULE, *write]),
+        rule("", ["secrets"], [*_READ_RULE, *_WRITE]),
         rule("", ["events"], ["create", "patch"]),
     ]
-    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
-    deployment = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
-    return [*account(name, rules), manifest("apps/v1", "Deployment", name, spec=deployment)]
+    return controller(name, layout.CERT_MANAGER_IMAGE, container, rules)
 
 
 def prometheus_operator() -> list[Manifest]:
     """Runs each Prometheus and Alertmanager. Its custom resource definitions come from its own module."""
     name = "prometheus-operator"
     group = "monitoring.coreos.com"
-    probe = {"httpGet": {"port": 8080, "path": "/healthz"}}
     container = {
-        "name": name,
-        "image": layout.PROMETHEUS_OPERATOR_IMAGE,
-        "imagePullPolicy": "Never",
         "args": [
             f"--prometheus-config-reloader={layout.CONFIG_RELOADER_IMAGE}",
             "--config-reloader-cpu-request=5m",
@@ -300,27 +285,9 @@ def prometheus_operator() -> list[Manifest]:
         "ports": [{"name": "http", "containerPort": 8080}],
         "env": [{"name": "GOGC", "value": "30"}],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "160Mi"}},
-        "readinessProbe": {**probe, "periodSeconds": 5},
-        "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "readOnlyRootFilesystem": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        **probes(8080, "/healthz"),
+        "securityContext": security_context(),
     }
-    template = pod_template(
-        name,
-        {
-            "priorityClassName": "system-cluster-critical",
-            "serviceAccountName": name,
-            "nodeSelector": {"kubernetes.io/hostname": layout.NODE},
-            "terminationGracePeriodSeconds": 5,
-            "containers": [container],
-        },
-    )
-    write = ["create", "update", "patch", "delete"]
     kinds = ("prometheuses", "prometheusagents", "alertmanagers", "thanosrulers")
     monitors = ("servicemonitors", "podmonitors", "probes", "scrapeconfigs")
     configured = (*kinds, *monitors, "prometheusrules", "alertmanagerconfigs")
@@ -328,17 +295,15 @@ def prometheus_operator() -> list[Manifest]:
         rule(group, list(configured), [*_READ_RULE, "update", "patch"]),
         rule(group, [f"{kind}/status" for kind in configured], ["update", "patch", "get"]),
         rule(group, [f"{kind}/finalizers" for kind in kinds], ["update"]),
-        rule("apps", ["statefulsets", "daemonsets"], [*_READ_RULE, *write, "deletecollection"]),
-        rule("", ["configmaps", "secrets"], [*_READ_RULE, *write, "deletecollection"]),
-        rule("", ["services", "services/finalizers"], [*_READ_RULE, *write]),
+        rule("apps", ["statefulsets", "daemonsets"], [*_READ_RULE, *_WRITE, "deletecollection"]),
+        rule("", ["configmaps", "secrets"], [*_READ_RULE, *_WRITE, "deletecollection"]),
+        rule("", ["services", "services/finalizers"], [*_READ_RULE, *_WRITE]),
         rule("", ["pods"], ["list", "delete"]),
         rule("", ["nodes", "namespaces"], _READ_RULE),
         rule("storage.k8s.io", ["storageclasses"], ["get"]),
         rule("events.k8s.io", ["events"], ["create", "patch"]),
     ]
-    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
-    deployment = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
-    return [*account(name, rules), manifest("apps/v1", "Deployment", name, spec=deployment)]
+    return controller(name, layout.PROMETHEUS_OPERATOR_IMAGE, container, rules)
 
 
 def kube_proxy() -> Manifest:
