@@ -51,17 +51,33 @@ def isolation(
     return networking.v1.NetworkPolicySpecArgs(
         pod_selector=_selector(selected),
         policy_types=["Ingress", "Egress"],
-        ingress=[
-            networking.v1.NetworkPolicyIngressRuleArgs(from_=list(flow.peers), ports=_ports(flow))
-            for flow in ingress
-            if flow.peers
-        ],
-        egress=[
-            networking.v1.NetworkPolicyEgressRuleArgs(to=list(flow.peers), ports=_ports(flow))
-            for flow in egress
-            if flow.peers
-        ],
+        ingress=_ingress(ingress),
+        egress=egress_rules(egress),
     )
+
+
+def admission(selected: Labels, *flows: Flow) -> networking.v1.NetworkPolicySpecArgs:
+    """A way in to the selected pods, beside what other policies let in and out."""
+    return networking.v1.NetworkPolicySpecArgs(
+        pod_selector=_selector(selected), policy_types=["Ingress"], ingress=_ingress(flows)
+    )
+
+
+def egress_rules(flows: Sequence[Flow]) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
+    """Ways out, for a policy that selects its pods otherwise."""
+    return [
+        networking.v1.NetworkPolicyEgressRuleArgs(to=list(flow.peers), ports=_ports(flow))
+        for flow in flows
+        if flow.peers
+    ]
+
+
+def _ingress(flows: Sequence[Flow]) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
+    return [
+        networking.v1.NetworkPolicyIngressRuleArgs(from_=list(flow.peers), ports=_ports(flow))
+        for flow in flows
+        if flow.peers
+    ]
 
 
 def _ports(flow: Flow) -> list[networking.v1.NetworkPolicyPortArgs]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from pulumi_kubernetes import core
+import pulumi
+from pulumi_kubernetes import core, meta
 
 from components.accelerators.shapes import Taint
 from components.common.quantities import Resources, format_bytes
@@ -39,6 +41,28 @@ def container_security_context() -> core.v1.SecurityContextArgs:
 def requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
     """Requests equal to limits."""
     return core.v1.ResourceRequirementsArgs(requests=resources.amounts(), limits=resources.amounts())
+
+
+def container_port(name: str, port: int) -> core.v1.ContainerPortArgs:
+    """A TCP port that a container listens on."""
+    return core.v1.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+
+
+def mount(name: str, path: str) -> core.v1.VolumeMountArgs:
+    """Where a container reads a volume."""
+    return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=True)
+
+
+def spread(
+    selector: Mapping[str, pulumi.Input[str]], topology_key: str = "kubernetes.io/hostname"
+) -> core.v1.TopologySpreadConstraintArgs:
+    """Replicas on different nodes, or in different zones, where there are several."""
+    return core.v1.TopologySpreadConstraintArgs(
+        max_skew=1,
+        topology_key=topology_key,
+        when_unsatisfiable="ScheduleAnyway",
+        label_selector=meta.v1.LabelSelectorArgs(match_labels=dict(selector)),
+    )
 
 
 def scratch_volume(name: str, size: int, *, in_memory: bool = False) -> core.v1.VolumeArgs:

@@ -6,19 +6,30 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta, networking, policy
+from pulumi_kubernetes import apps, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, Peer, isolation, pods, pods_elsewhere, pods_in
 from components.common.outputs import known_after
 from components.common.pods import (
+    container_port,
     container_security_context,
     http_probe,
+    mount,
     pod_security_context,
     requirements,
     scratch_volume,
+    spread,
 )
 from components.common.quantities import MIB, Resources
+from components.common.volumes import secret_volume
+from components.common.workloads import (
+    deployment_spec,
+    disruption_budget,
+    object_metadata,
+    scrape_annotations,
+    service_spec,
+)
 from components.grafana.configuration import (
     ADMIN_KEYS,
     ADMIN_SECRET,
@@ -71,19 +82,10 @@ class GrafanaServer(pulumi.ComponentResource):
         labels = object_labels(NAME, NAME, component="dashboards")
 
         def metadata(object_name: str = NAME) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=object_name, namespace=args.namespace, labels=labels)
+            return object_metadata(object_name, args.namespace, labels)
 
         guard = networking.v1.NetworkPolicy(name, metadata=metadata(), spec=_isolation(plan), opts=child)
-        policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata(),
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-            ),
-            opts=child,
-        )
+        disruption_budget(name, metadata(), selector, opts=child)
         files = core.v1.ConfigMap(
             name,
             metadata=metadata(),
@@ -101,17 +103,12 @@ class GrafanaServer(pulumi.ComponentResource):
         ]
         service = core.v1.Service(
             name,
-            metadata=meta.v1.ObjectMetaArgs(
-                name=NAME,
-                namespace=args.namespace,
-                labels=labels,
-                # The Deployment reports readiness; waiting for endpoints would report a failure twice.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=selector,
-                ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http", protocol="TCP")],
+            # The Deployment reports readiness; waiting for endpoints would report a failure twice.
+            metadata=object_metadata(NAME, args.namespace, labels, await_ready=False),
+            spec=service_spec(
+                selector,
+                "http",
+                PORT,
                 # Sessions are in each replica's own database.
                 session_affinity="ClientIP" if plan.settings.replicas > 1 else "None",
             ),
@@ -120,18 +117,12 @@ class GrafanaServer(pulumi.ComponentResource):
         server = apps.v1.Deployment(
             name,
             metadata=metadata(),
-            spec=apps.v1.DeploymentSpecArgs(
+            spec=deployment_spec(
+                labels,
+                selector,
+                _pod(args, selector),
                 replicas=plan.settings.replicas,
-                revision_history_limit=3,
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                strategy=apps.v1.DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
-                ),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations=_annotations(plan)),
-                    spec=_pod(args, selector),
-                ),
+                annotations={DIGEST: plan.digest, **scrape_annotations(PORT)},
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -165,15 +156,6 @@ def _page(dashboard: str) -> str:
     return f"{NAME}-{dashboard}"
 
 
-def _annotations(plan: GrafanaPlan) -> dict[str, pulumi.Input[str]]:
-    return {
-        DIGEST: plan.digest,
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(PORT),
-        "prometheus.io/path": "/metrics",
-    }
-
-
 def _isolation(plan: GrafanaPlan) -> networking.v1.NetworkPolicySpecArgs:
     """Browsers' way in, Prometheus both ways, and the log store."""
     clients = (pods_elsewhere(plan.settings.clients),) if plan.settings.clients else ()
@@ -201,20 +183,13 @@ def _pod(args: GrafanaServerArgs, selector: dict[str, str]) -> core.v1.PodSpecAr
         enable_service_links=False,
         security_context=pod_security_context(),
         termination_grace_period_seconds=30,
-        topology_spread_constraints=[
-            core.v1.TopologySpreadConstraintArgs(
-                max_skew=1,
-                topology_key="kubernetes.io/hostname",
-                when_unsatisfiable="ScheduleAnyway",
-                label_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-            )
-        ],
+        topology_spread_constraints=[spread(selector)],
         containers=[
             core.v1.ContainerArgs(
                 name=NAME,
                 image=plan.image,
                 image_pull_policy="IfNotPresent",
-                ports=[core.v1.ContainerPortArgs(name="http", container_port=PORT, protocol="TCP")],
+                ports=[container_port("http", PORT)],
                 resources=requirements(
                     Resources(resources.cpu, resources.memory, resources.ephemeral_storage)
                 ),
@@ -225,10 +200,10 @@ def _pod(args: GrafanaServerArgs, selector: dict[str, str]) -> core.v1.PodSpecAr
                 liveness_probe=http_probe("/api/health", "http", period=30),
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[
-                    _mount("configuration", CONFIGURATION),
-                    _mount("dashboards", DASHBOARDS),
-                    _mount("admin", ADMIN_SECRET),
-                    *([_mount("log-store", LOG_STORE_SECRET)] if store is not None else []),
+                    mount("configuration", CONFIGURATION),
+                    mount("dashboards", DASHBOARDS),
+                    mount("admin", ADMIN_SECRET),
+                    *([mount("log-store", LOG_STORE_SECRET)] if store is not None else []),
                     core.v1.VolumeMountArgs(name="data", mount_path=DATA),
                     core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                 ],
@@ -255,24 +230,9 @@ def _pod(args: GrafanaServerArgs, selector: dict[str, str]) -> core.v1.PodSpecAr
                     ],
                 ),
             ),
-            _secret("admin", plan.settings.admin_secret_name, ADMIN_KEYS),
-            *([_secret("log-store", store.secret_name, LOG_STORE_KEYS)] if store is not None else []),
+            secret_volume("admin", plan.settings.admin_secret_name, ADMIN_KEYS),
+            *([secret_volume("log-store", store.secret_name, LOG_STORE_KEYS)] if store is not None else []),
             scratch_volume("data", DATABASE),
             scratch_volume("tmp", 32 * MIB),
         ],
-    )
-
-
-def _mount(name: str, path: str) -> core.v1.VolumeMountArgs:
-    return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=True)
-
-
-def _secret(volume: str, name: str, keys: tuple[str, ...]) -> core.v1.VolumeArgs:
-    return core.v1.VolumeArgs(
-        name=volume,
-        secret=core.v1.SecretVolumeSourceArgs(
-            secret_name=name,
-            default_mode=0o440,
-            items=[core.v1.KeyToPathArgs(key=key, path=key) for key in keys],
-        ),
     )

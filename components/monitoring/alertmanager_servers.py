@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import apiextensions, core, meta, networking, policy
+from pulumi_kubernetes import apiextensions, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, networks, pods
 from components.common.quantities import format_bytes
+from components.common.workloads import disruption_budget, object_metadata
 from components.monitoring import ports
 from components.monitoring.access import service_account
 from components.monitoring.alertmanager import SECRETS, WECOM_SECRET
@@ -48,7 +49,7 @@ class AlertmanagerServers(pulumi.ComponentResource):
         labels = object_labels(ALERTMANAGER, INSTANCE, component="alerting")
 
         def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=object_name, namespace=args.namespace, labels=labels)
+            return object_metadata(object_name, args.namespace, labels)
 
         account = service_account(name, metadata(NAME), child)
         isolated = [
@@ -57,16 +58,7 @@ class AlertmanagerServers(pulumi.ComponentResource):
                 f"{name}-cluster", metadata=metadata(f"{NAME}-cluster"), spec=_gossip(), opts=child
             ),
         ]
-        policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata(NAME),
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=SELECTOR),
-            ),
-            opts=child,
-        )
+        disruption_budget(name, metadata(NAME), SELECTOR, opts=child)
         configuration = core.v1.Secret(
             name,
             metadata=metadata(_CONFIGURATION),

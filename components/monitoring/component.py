@@ -9,7 +9,8 @@ import pulumi
 from pulumi_kubernetes import meta, networking
 
 from components.common.labels import object_labels, selector_labels
-from components.common.network_policies import pods_in
+from components.common.network_policies import Flow, admission, pods_in
+from components.common.workloads import object_metadata
 from components.monitoring import ports
 from components.monitoring.alertmanager_servers import AlertmanagerArgs, AlertmanagerServers
 from components.monitoring.dcgm_exporter import DcgmExporter, DcgmExporterArgs
@@ -56,7 +57,7 @@ class StackMonitoring(pulumi.ComponentResource):
         }
 
         def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=object_name, namespace=args.namespace, labels=labels)
+            return object_metadata(object_name, args.namespace, labels)
 
         for group in plan.groups:
             prometheus_rule(
@@ -72,15 +73,8 @@ class StackMonitoring(pulumi.ComponentResource):
             networking.v1.NetworkPolicy(
                 f"{name}-scrape-{target}",
                 metadata=metadata(f"{target}-scrape"),
-                spec=networking.v1.NetworkPolicySpecArgs(
-                    pod_selector=meta.v1.LabelSelectorArgs(match_labels={"app.kubernetes.io/name": target}),
-                    policy_types=["Ingress"],
-                    ingress=[
-                        networking.v1.NetworkPolicyIngressRuleArgs(
-                            from_=[pods_in(*_prometheus(plan))],
-                            ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")],
-                        )
-                    ],
+                spec=admission(
+                    {"app.kubernetes.io/name": target}, Flow((pods_in(*_prometheus(plan)),), (port,))
                 ),
                 opts=child,
             )
@@ -154,8 +148,9 @@ class OwnMonitoring(pulumi.ComponentResource):
             DcgmExporter("dcgm-exporter", DcgmExporterArgs(*agents, plan, images[DCGM_EXPORTER_IMAGE]), child)
 
         def monitor(namespace: pulumi.Input[str], spec: PodMonitorSpec) -> None:
-            metadata = meta.v1.ObjectMetaArgs(name=spec.name, namespace=namespace, labels=labels)
-            pod_monitor(f"{name}-{spec.name}", metadata, spec, opts=child)
+            pod_monitor(
+                f"{name}-{spec.name}", object_metadata(spec.name, namespace, labels), spec, opts=child
+            )
 
         for spec in server_monitors(plan):
             monitor(args.namespace, spec)

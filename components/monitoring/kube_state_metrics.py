@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta, networking, policy
+from pulumi_kubernetes import apps, core, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, networks, pods
-from components.common.pods import container_security_context, http_probe, pod_security_context
+from components.common.pods import (
+    container_port,
+    container_security_context,
+    http_probe,
+    pod_security_context,
+)
+from components.common.workloads import deployment_spec, disruption_budget, object_metadata
 from components.monitoring import ports
 from components.monitoring.access import (
     READ,
@@ -57,7 +63,7 @@ class KubeStateMetrics(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         labels = object_labels(KUBE_STATE_METRICS, KUBE_STATE_METRICS, component="monitoring")
         selector = selector_labels(KUBE_STATE_METRICS, KUBE_STATE_METRICS)
-        metadata = meta.v1.ObjectMetaArgs(name=KUBE_STATE_METRICS, namespace=args.namespace, labels=labels)
+        metadata = object_metadata(KUBE_STATE_METRICS, args.namespace, labels)
         account = service_account(name, metadata, child)
         bound = cluster_role(
             name,
@@ -82,28 +88,11 @@ class KubeStateMetrics(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata,
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-            ),
-            opts=child,
-        )
+        disruption_budget(name, metadata, selector, opts=child)
         apps.v1.Deployment(
             name,
             metadata=metadata,
-            spec=apps.v1.DeploymentSpecArgs(
-                replicas=1,
-                revision_history_limit=3,
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=_pod(args)
-                ),
-            ),
+            spec=deployment_spec(labels, selector, _pod(args), alone=True),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[account, bound, isolated],
@@ -133,12 +122,8 @@ def _pod(args: KubeStateMetricsArgs) -> core.v1.PodSpecArgs:
                     LABELS_OPTION,
                 ],
                 ports=[
-                    core.v1.ContainerPortArgs(
-                        name="http", container_port=ports.KUBE_STATE_METRICS, protocol="TCP"
-                    ),
-                    core.v1.ContainerPortArgs(
-                        name="telemetry", container_port=ports.KUBE_STATE_METRICS_SELF, protocol="TCP"
-                    ),
+                    container_port("http", ports.KUBE_STATE_METRICS),
+                    container_port("telemetry", ports.KUBE_STATE_METRICS_SELF),
                 ],
                 resources=requirements(args.plan.shares.kube_state_metrics),
                 security_context=container_security_context(),

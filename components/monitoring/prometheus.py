@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import apiextensions, core, meta, networking, policy
+from pulumi_kubernetes import apiextensions, core, meta, networking
 
 from components.common.labels import PART_OF, object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, networks, pods, pods_in
 from components.common.outputs import known_after
 from components.common.pods import NON_ROOT_ID
 from components.common.quantities import format_bytes
+from components.common.workloads import disruption_budget, object_metadata, service_spec
 from components.monitoring import ports
 from components.monitoring.access import (
     Right,
@@ -76,11 +77,8 @@ class PrometheusServers(pulumi.ComponentResource):
         labels = object_labels(PROMETHEUS, INSTANCE, component="monitoring")
 
         def metadata(object_name: str, namespace: pulumi.Input[str] | None = None) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(
-                name=object_name, namespace=args.namespace if namespace is None else namespace, labels=labels
-            )
+            return object_metadata(object_name, args.namespace if namespace is None else namespace, labels)
 
-        selected = meta.v1.LabelSelectorArgs(match_labels=SELECTOR)
         account = service_account(name, metadata(NAME), child)
         holder = (NAME, args.namespace)
         rights: list[pulumi.Resource] = [
@@ -113,14 +111,7 @@ class PrometheusServers(pulumi.ComponentResource):
         isolated = networking.v1.NetworkPolicy(
             name, metadata=metadata(NAME), spec=_isolation(args), opts=child
         )
-        policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata(NAME),
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1, unhealthy_pod_eviction_policy="AlwaysAllow", selector=selected
-            ),
-            opts=child,
-        )
+        disruption_budget(name, metadata(NAME), SELECTOR, opts=child)
         configs = core.v1.Secret(
             name,
             metadata=metadata(_SCRAPE_CONFIGS),
@@ -130,24 +121,10 @@ class PrometheusServers(pulumi.ComponentResource):
         )
         service = core.v1.Service(
             name,
-            metadata=meta.v1.ObjectMetaArgs(
-                name=NAME,
-                namespace=args.namespace,
-                labels=labels,
-                # prometheus-operator makes the pods behind it.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=SELECTOR,
-                # A dashboard asks several questions: replicas differ in the last samples.
-                session_affinity="ClientIP",
-                ports=[
-                    core.v1.ServicePortArgs(
-                        name="web", port=ports.PROMETHEUS, target_port="web", protocol="TCP"
-                    )
-                ],
-            ),
+            # prometheus-operator makes the pods behind it.
+            metadata=object_metadata(NAME, args.namespace, labels, await_ready=False),
+            # A dashboard asks several questions: replicas differ in the last samples.
+            spec=service_spec(SELECTOR, "web", ports.PROMETHEUS, session_affinity="ClientIP"),
             opts=child,
         )
         apiextensions.CustomResource(

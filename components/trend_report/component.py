@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import batch, core, meta, networking
+from pulumi_kubernetes import batch, core, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, pods_in
 from components.common.outputs import known_after
 from components.common.pods import (
     container_security_context,
+    mount,
     pod_security_context,
     requirements,
     scratch_volume,
 )
-from components.common.quantities import MIB, format_bytes
+from components.common.quantities import MIB
+from components.common.volumes import claim_spec, claim_volume, config_map_volume
+from components.common.workloads import cron_job_spec, object_metadata
 from components.trend_report.plan import KEPT_JOBS, NAME, RESOURCES, TrendReportPlan
 
 CONFIGURATION: Final = "/etc/trend-report"
@@ -56,7 +59,7 @@ class TrendReport(pulumi.ComponentResource):
         plan = args.plan
         child = pulumi.ResourceOptions(parent=self)
         labels = object_labels(NAME, NAME, component="monitoring")
-        metadata = meta.v1.ObjectMetaArgs(name=NAME, namespace=args.namespace, labels=labels)
+        metadata = object_metadata(NAME, args.namespace, labels)
 
         isolated = networking.v1.NetworkPolicy(
             name,
@@ -74,47 +77,27 @@ class TrendReport(pulumi.ComponentResource):
         configuration = core.v1.ConfigMap(
             name, metadata=metadata, data={_FILE: plan.configuration}, opts=child
         )
-        storage = plan.settings.storage
         claim = core.v1.PersistentVolumeClaim(
             name,
-            metadata=meta.v1.ObjectMetaArgs(
-                name=NAME,
-                namespace=args.namespace,
-                labels=labels,
-                # A class that binds on first use leaves it Pending until the first report is made.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                storage_class_name=storage.storage_class,
-                resources=core.v1.VolumeResourceRequirementsArgs(
-                    requests={"storage": format_bytes(storage.size)}
-                ),
-            ),
+            # A class that binds on first use leaves it Pending until the first report is made.
+            metadata=object_metadata(NAME, args.namespace, labels, await_ready=False),
+            spec=claim_spec(plan.settings.storage.size, plan.settings.storage.storage_class),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
         self.claim = known_after(NAME, claim)
         batch.v1.CronJob(
             name,
             metadata=metadata,
-            spec=batch.v1.CronJobSpecArgs(
+            spec=cron_job_spec(
+                labels,
+                _pod(args, self.claim),
                 schedule=plan.settings.schedule,
                 time_zone=plan.settings.time_zone,
-                concurrency_policy="Forbid",
-                starting_deadline_seconds=_LATEST_START_SECONDS,
-                successful_jobs_history_limit=KEPT_JOBS // 2,
-                failed_jobs_history_limit=KEPT_JOBS // 2,
-                job_template=batch.v1.JobTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
-                    spec=batch.v1.JobSpecArgs(
-                        # Whatever failed, doing it again writes the same report.
-                        backoff_limit=3,
-                        active_deadline_seconds=_DEADLINE_SECONDS,
-                        template=core.v1.PodTemplateSpecArgs(
-                            metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=_pod(args, self.claim)
-                        ),
-                    ),
-                ),
+                latest_start_seconds=_LATEST_START_SECONDS,
+                deadline_seconds=_DEADLINE_SECONDS,
+                # Whatever failed, doing it again writes the same report.
+                retries=3,
+                kept=KEPT_JOBS,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[isolated, configuration]),
         )
@@ -139,21 +122,15 @@ def _pod(args: TrendReportArgs, claim: pulumi.Input[str]) -> core.v1.PodSpecArgs
                 security_context=container_security_context(),
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[
-                    core.v1.VolumeMountArgs(name="configuration", mount_path=CONFIGURATION, read_only=True),
+                    mount("configuration", CONFIGURATION),
                     core.v1.VolumeMountArgs(name="reports", mount_path=REPORTS),
                     core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                 ],
             )
         ],
         volumes=[
-            core.v1.VolumeArgs(
-                name="configuration",
-                config_map=core.v1.ConfigMapVolumeSourceArgs(name=NAME, default_mode=0o444),
-            ),
-            core.v1.VolumeArgs(
-                name="reports",
-                persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
-            ),
+            config_map_volume("configuration", NAME),
+            claim_volume("reports", claim),
             scratch_volume("tmp", 16 * MIB),
         ],
     )
