@@ -30,11 +30,13 @@ def operator_needs(settings: Settings) -> Iterator[Need]:
         yield Need(
             "certManager", "etcd.certificates.kind", "'cert-manager'", namespace=settings.tenant.namespace
         )
-    users: tuple[tuple[str, OperatorKey], ...] = (("monitoring", "prometheusOperator"), ("logging", "eck"))
-    for key, operator in users:
-        section = getattr(settings, key, None)
-        if section is not None:
-            yield Need(operator, key, "present", namespace=section.namespace)
+    if (monitoring := settings.monitoring) is not None:
+        yield Need("prometheusOperator", "monitoring", "present", namespace=monitoring.namespace)
+    if (logging := settings.logging) is not None:
+        yield Need("eck", "logging", "present", namespace=logging.namespace)
+        yield Need(
+            "certManager", "logging.clusterIssuer", repr(logging.cluster_issuer), namespace=logging.namespace
+        )
 
 
 def plan_stack_operators(
@@ -95,5 +97,6 @@ def _watched(settings: Settings, needs: tuple[Need, ...]) -> dict[OperatorKey, s
     """Namespaces of custom resources: monitors are brought by each component, the others lie together."""
     return {
         "prometheusOperator": _namespaces(settings, needs),
-        "eck": {need.namespace for need in needs if need.operator == "eck"},
+        # Filebeat is an object of its own, where the agents of the nodes are.
+        "eck": {settings.logging.namespace, AGENTS_NAMESPACE} if settings.logging else set(),
     }

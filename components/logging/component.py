@@ -170,7 +170,7 @@ class LogStore(pulumi.ComponentResource):
                             pods(logstash),
                             pods(setup),
                             operator,
-                            *(pods_in(one) for one in settings.reader_namespaces),
+                            *(pods_in(one) for one in plan.reader_namespaces),
                         ),
                         (ELASTICSEARCH_PORT,),
                     ),

@@ -84,7 +84,7 @@ def _node_set(name: str, roles: list[str], tier: HotTier | WarmTier) -> dict[str
                 "enableServiceLinks": False,
                 "securityContext": security.pod(),
                 "affinity": _apart(selector("elasticsearch")),
-                "topologySpreadConstraints": [_spread(selector("elasticsearch"))],
+                "topologySpreadConstraints": [_over_zones(selector("elasticsearch"))],
                 "containers": [
                     {
                         "name": "elasticsearch",
@@ -121,7 +121,7 @@ def kibana(plan: LoggingPlan) -> dict[str, Any]:
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
                 "securityContext": security.pod(),
-                "topologySpreadConstraints": [_spread(selector("kibana"))],
+                "topologySpreadConstraints": _spread(selector("kibana")),
                 "containers": [
                     {
                         "name": "kibana",
@@ -219,7 +219,7 @@ def _logstash_pod(
             "enableServiceLinks": False,
             "securityContext": security.pod(),
             "terminationGracePeriodSeconds": 120,
-            "topologySpreadConstraints": [_spread(selector("logstash", name))],
+            "topologySpreadConstraints": _spread(selector("logstash", name)),
             "volumes": [dict(volume)],
             "containers": [
                 {
@@ -341,7 +341,22 @@ def _apart(labels: Mapping[str, str]) -> dict[str, Any]:
     return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
-def _spread(labels: Mapping[str, str]) -> dict[str, Any]:
+def _spread(labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Over zones as far as it goes, over nodes that take them strictly: two on one would go with it, and a
+    second claim on a node might take a local volume that is meant for somebody else."""
+    return [
+        _over_zones(labels),
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "DoNotSchedule",
+            "nodeTaintsPolicy": "Honor",
+            "labelSelector": {"matchLabels": dict(labels)},
+        },
+    ]
+
+
+def _over_zones(labels: Mapping[str, str]) -> dict[str, Any]:
     return {
         "maxSkew": 1,
         "topologyKey": "topology.kubernetes.io/zone",

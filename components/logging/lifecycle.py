@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from components.logging import sizing
 from components.logging.plan import DATA_STREAM_NAMESPACE, LoggingPlan
 from components.monitoring.durations import DAY, HOUR, MINUTE
 
 PREFIX: Final = "autoglm"
 READER_ROLE: Final = "logs_reader"
-AUDIT_ROLLOVER_DAYS: Final = 30
 _KEYWORD: Final = {"type": "keyword", "ignore_above": 1024}
 _NUMBER: Final = {"type": "long"}
 
@@ -107,7 +107,7 @@ def audit_phases(plan: LoggingPlan) -> dict[str, Any]:
             "min_age": "0ms",
             "actions": {
                 "rollover": {
-                    "max_age": age(AUDIT_ROLLOVER_DAYS * DAY),
+                    "max_age": age(sizing.AUDIT_ROLLOVER),
                     "max_primary_shard_size": f"{plan.settings.retention.rollover_size}b",
                 },
                 "set_priority": {"priority": 100},

@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from components.common.demand import Demand
+from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem
 from components.common.quantities import GIB, MIB, Resources, format_bytes, human_bytes
 from components.logging import sizing
-from components.logging.settings import Logging
+from components.logging.settings import HotTier, Logging, WarmTier
 from components.logging.shipper.configuration import LOGSTASH_PORT, HostLogs
 from components.logging.shipper.configuration import Shipper as ShipperConfiguration
 from components.monitoring.durations import DAY, format_duration
@@ -62,6 +63,8 @@ class LoggingPlan:
     """Where Filebeat runs."""
     operator_namespace: str
     """Of the Elastic operator, which asks Elasticsearch how it is."""
+    reader_namespaces: tuple[str, ...]
+    """Of pods that may reach Elasticsearch's API: those of the settings, and of the stack's own readers."""
     protect: bool
 
     @property
@@ -136,17 +139,21 @@ def plan_logging(
     nodes: int,
     images: Mapping[str, str],
     protect: bool,
-    agents_namespace: str = "node-agents",
+    agents_namespace: str = AGENTS_NAMESPACE,
     operator_namespace: str = OPERATOR_NAMESPACE,
     audit_retention: int = AUDIT_RETENTION,
+    audit_per_day: int = 0,
     unmasked: tuple[tuple[str, str], ...] = (),
+    readers: tuple[str, ...] = (),
 ) -> tuple[LoggingPlan | None, list[Problem]]:
     """The plan, or what is wrong with the settings.
 
     :param nodes: of the cluster, at most; each writes `ingest`.
     :param images: references with digest by name; an empty mapping has been reported already.
     :param audit_retention: seconds for which the copy of audit records is kept.
+    :param audit_per_day: bytes of audit records that the whole stack makes a day.
     :param unmasked: namespace and container of those whose lines are records, not logs.
+    :param readers: namespaces of the stack whose pods read the store, besides those of the settings.
     """
     warm = settings.elasticsearch.warm
     warm_after = settings.retention.warm_after
@@ -156,7 +163,7 @@ def plan_logging(
     problems = [
         *_elasticsearch(settings, protect=protect),
         *_retention(settings, warm_after),
-        *_disks(settings, nodes, warm_after),
+        *_disks(settings, nodes, warm_after, audit_per_day, audit_retention),
         *_logstash(settings),
         *_shipper(settings, queue),
         *_names(settings),
@@ -179,6 +186,7 @@ def plan_logging(
             audit_retention=audit_retention,
             agents_namespace=agents_namespace,
             operator_namespace=operator_namespace,
+            reader_namespaces=tuple(dict.fromkeys((*settings.reader_namespaces, *readers))),
             protect=protect,
         ),
         [],
@@ -242,20 +250,44 @@ def _retention(settings: Logging, warm_after: int | None) -> Iterator[Problem]:
         )
 
 
-def _disks(settings: Logging, nodes: int, warm_after: int | None) -> Iterator[Problem]:
+def _disks(
+    settings: Logging, nodes: int, warm_after: int | None, audit_per_day: int, audit_retention: int
+) -> Iterator[Problem]:
     wanted, retention = settings.elasticsearch, settings.retention
-    per_day = sizing.stored_per_day(settings.ingest, nodes, wanted.replicas + 1)
-    tiers = [("hot", wanted.hot.volume, wanted.hot.nodes, sizing.hot_days(retention, warm_after))]
+    copies = wanted.replicas + 1
+    per_day = sizing.stored_per_day(settings.ingest, nodes, copies)
+    audited = sizing.stored(audit_per_day, copies)
+    tiers: list[tuple[str, HotTier | WarmTier, float, float]] = [
+        (
+            "hot",
+            wanted.hot,
+            sizing.hot_days(retention.rollover_after, retention.delete_after, warm_after),
+            sizing.hot_days(sizing.AUDIT_ROLLOVER, audit_retention, warm_after),
+        )
+    ]
     if wanted.warm is not None and warm_after is not None:
-        tiers.append(("warm", wanted.warm.volume, wanted.warm.nodes, sizing.warm_days(retention, warm_after)))
-    for path, volume, count, days in tiers:
-        needed = sizing.needed_per_node(wanted, per_day, days, count)
-        if needed > sizing.usable(volume.size):
+        tiers.append(
+            (
+                "warm",
+                wanted.warm,
+                sizing.warm_days(retention.delete_after, warm_after),
+                sizing.warm_days(audit_retention, warm_after),
+            )
+        )
+    for path, tier, days, audit_days in tiers:
+        volume, count = tier.volume.size, tier.nodes
+        needed = sizing.needed_per_node(wanted, per_day * days + audited * audit_days, count)
+        if needed > sizing.usable(volume):
+            records = (
+                f", and {audit_days:g} days of audit records at {human_bytes(audited)} a day,"
+                if audited
+                else ""
+            )
             yield Problem(
                 f"elasticsearch.{path}.volume.size",
-                f"{format_bytes(volume.size)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a "
-                f"day need {human_bytes(needed)} on each of {count} while one is down; Elasticsearch fills "
-                f"{human_bytes(sizing.usable(volume.size))}; raise it, add nodes or shorten retention",
+                f"{format_bytes(volume)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a "
+                f"day{records} need {human_bytes(needed)} on each of {count} while one is down; "
+                f"Elasticsearch fills {human_bytes(sizing.usable(volume))}; raise it, add nodes or shorten retention",
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from components.common.quantities import GIB, MIB
-from components.logging.settings import Elasticsearch, Ingest, Retention
+from components.logging.settings import Elasticsearch, Ingest
 from components.monitoring.durations import DAY
 
 LARGEST_HEAP: Final = 31 * GIB
@@ -20,6 +20,8 @@ configuration: 534 with a text of 120 bytes included."""
 INDEXED_PER_SENT: Final = 1.5
 """Bytes on Elasticsearch's disk per byte of text, a copy each. An assumption, on the safe side for lines of
 some hundred bytes; `_cat/indices` against Logstash's counters shows what it really is."""
+AUDIT_ROLLOVER: Final = 30 * DAY
+"""Age at which a new index of audit records begins."""
 LOGSTASH_RESERVE: Final = GIB
 """Room on Logstash's volume beside its queues: positions in files, and what it sets aside per page."""
 
@@ -41,24 +43,27 @@ def shipper_queue(ingest: Ingest, outage: int) -> int:
     return max(-(-needed // GIB), 1) * GIB
 
 
-def stored_per_day(ingest: Ingest, nodes: int, copies: int) -> int:
-    """Bytes that a day adds to Elasticsearch's disks."""
-    text = ingest.lines_per_second * ingest.bytes_per_line * DAY * nodes
+def stored(text: int, copies: int) -> int:
+    """Bytes that so many bytes of text take on Elasticsearch's disks, with their copies."""
     return int(text * INDEXED_PER_SENT * copies)
 
 
-def hot_days(retention: Retention, warm_after: int | None) -> float:
-    """Days that an event spends on the hot tier at most."""
-    end = retention.delete_after if warm_after is None else warm_after
-    return (retention.rollover_after + end) / DAY
+def stored_per_day(ingest: Ingest, nodes: int, copies: int) -> int:
+    """Bytes that a day adds to Elasticsearch's disks."""
+    return stored(ingest.lines_per_second * ingest.bytes_per_line * DAY * nodes, copies)
 
 
-def warm_days(retention: Retention, warm_after: int) -> float:
+def hot_days(rollover_after: int, delete_after: int, warm_after: int | None) -> float:
+    """Days that an event spends on the hot tier at most, of phases in seconds after the rollover."""
+    return (rollover_after + (delete_after if warm_after is None else warm_after)) / DAY
+
+
+def warm_days(delete_after: int, warm_after: int) -> float:
     """Days that an event spends on the warm tier."""
-    return (retention.delete_after - warm_after) / DAY
+    return (delete_after - warm_after) / DAY
 
 
-def needed_per_node(elasticsearch: Elasticsearch, bytes_per_day: int, days: float, nodes: int) -> int:
-    """Bytes on each of so many nodes; with copies, what one lost node held moves to the others."""
+def needed_per_node(elasticsearch: Elasticsearch, total: float, nodes: int) -> int:
+    """Bytes of the total on each node; with copies, what one lost node held moves to the others."""
     survivors = max(nodes - 1, 1) if elasticsearch.replicas else nodes
-    return int(bytes_per_day * days / survivors)
+    return int(total / survivors)

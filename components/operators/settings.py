@@ -110,7 +110,8 @@ class Operators(FrozenModel):
     """Operators by name: installed from a chart, or there already. What nothing needs is left out."""
 
     cert_manager: CertManager | None = None
-    """Issues and renews certificates. Needed by `etcd.certificates` of kind `cert-manager`."""
+    """Issues and renews certificates. Needed by `logging`, and by `etcd.certificates` of kind
+    `cert-manager`."""
     prometheus_operator: PrometheusOperator | None = None
     """Runs Prometheus and Alertmanager. Needed by `monitoring`."""
     eck: Eck | None = None

@@ -32,7 +32,7 @@ def plan_stack_audit(
         images=images,
         logs=_logs(settings, cluster),
         protect=settings.data_protection == "protected",
-        print_records=getattr(settings, "logging", None) is not None,
+        print_records=settings.logging is not None,
         scrape_interval=settings.monitoring.scrape_interval if settings.monitoring else None,
         managed_api_server=isinstance(cluster.below, EksPlan | GkePlan),
         nodes=_nodes(audit, cluster),

@@ -15,6 +15,8 @@ from components.common.names import AGENTS_NAMESPACE
 from components.common.quantities import GIB, MIB, Resources
 from components.grafana.component import GrafanaServer, GrafanaServerArgs
 from components.grafana.plan import GrafanaPlan
+from components.logging.component import LogShipper, LogShipperArgs, LogStore, LogStoreArgs
+from components.logging.plan import LoggingPlan
 from components.monitoring.component import (
     OwnMonitoring,
     OwnMonitoringArgs,
@@ -70,6 +72,8 @@ class Observability:
         agents = self._agents(plan)
         if plan.monitoring is not None:
             self._monitoring(plan.monitoring, plan, agents)
+        if plan.logging is not None and agents is not None:
+            self._logging(plan.logging, agents)
         if plan.audit is not None and agents is not None:
             self._audit(plan.audit, agents)
 
@@ -129,6 +133,13 @@ class Observability:
             self._target.options,
         )
         self.outputs["reports"] = {"namespace": namespace.name, "claim": report.claim}
+
+    def _logging(self, plan: LoggingPlan, agents: TenantNamespace) -> None:
+        opts = self._after("eck", "certManager")
+        namespace = self._namespace(plan.settings.namespace, plan.demand, {})
+        store = LogStore("logs", LogStoreArgs(namespace.name, namespace.service_account, plan), opts)
+        LogShipper("filebeat", LogShipperArgs(agents.name, agents.service_account, plan), opts)
+        self.outputs["kibana"] = store.kibana
 
     def _audit(self, plan: AuditPlan, agents: TenantNamespace) -> None:
         trail = AuditTrail(

@@ -8,16 +8,19 @@ from typing import Final
 
 from components.audit.plan import AuditPlan
 from components.common.demand import Demand
+from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem
 from components.etcd.plan import EtcdPlan
 from components.grafana.plan import GrafanaPlan
+from components.logging.plan import LoggingPlan
 from components.monitoring.plan import MonitoringPlan
 from components.monitoring.stack import Scraped
 from components.trend_report.plan import TrendReportPlan
 from stacks.clusters import ClusterPlan
 from stacks.cost.estimate import CostEstimate
-from stacks.observability.audit import plan_stack_audit
+from stacks.observability.audit import plan_stack_audit, scraped_audit
 from stacks.observability.dashboards import plan_stack_dashboards
+from stacks.observability.logs import plan_stack_logging
 from stacks.observability.monitoring import Observed, plan_stack_monitoring
 from stacks.observability.report import plan_stack_report
 from stacks.settings import Settings
@@ -32,6 +35,7 @@ class ObservabilityPlan:
     monitoring: MonitoringPlan | None
     dashboards: GrafanaPlan | None
     report: TrendReportPlan | None
+    logging: LoggingPlan | None
     audit: AuditPlan | None
     nodes: int
     """Number of nodes at most, each of which has the agents."""
@@ -45,7 +49,7 @@ class ObservabilityPlan:
     @property
     def agents_demand(self) -> Demand:
         """Of the namespace of agents of nodes; nothing where there are none."""
-        on_each = (part.agents_demand for part in (self.monitoring,) if part)
+        on_each = (part.agents_demand for part in (self.monitoring, self.logging) if part)
         return sum(on_each, Demand()) * self.nodes + (self.audit.demand if self.audit else Demand())
 
 
@@ -65,20 +69,27 @@ def plan_observability(
     :param model_scheme: `http` or `https`, of the model servers.
     """
     audit, problems = plan_stack_audit(settings, cluster, images)
+    logging, found = plan_stack_logging(settings, cluster, images, audit=audit)
+    problems += found
     monitoring, found = plan_stack_monitoring(
         settings, cluster, images, Observed(stack, etcd, model_scheme, _scraped(settings))
     )
     problems += found
-    dashboards, found = plan_stack_dashboards(settings, images, monitoring=monitoring, audit=audit)
+    dashboards, found = plan_stack_dashboards(
+        settings, images, monitoring=monitoring, logging=logging, audit=audit
+    )
     problems += found
     report, found = plan_stack_report(settings, stack, images, cost)
     problems += found
-    return ObservabilityPlan(monitoring, dashboards, report, audit, cluster.nodes), problems
+    return ObservabilityPlan(monitoring, dashboards, report, logging, audit, cluster.nodes), problems
 
 
 def _scraped(settings: Settings) -> tuple[Scraped, ...]:
     """What brings monitors of its own."""
     section = settings.monitoring
-    if section is None or section.grafana is None:
+    if section is None:
         return ()
-    return (Scraped(section.namespace, "grafana", _GRAFANA_PORT),)
+    audit = scraped_audit(settings, AGENTS_NAMESPACE)
+    if section.grafana is None:
+        return audit
+    return (Scraped(section.namespace, "grafana", _GRAFANA_PORT), *audit)

@@ -14,6 +14,7 @@ from components.audit.settings import Audit
 from components.common.schema import FrozenModel
 from components.etcd.settings import EtcdSettings
 from components.load_balancer.settings import Entry
+from components.logging.settings import Logging
 from components.monitoring.settings import Monitoring
 from components.object_storage.settings import Buckets
 from components.operators.settings import Operators
@@ -45,6 +46,9 @@ class Settings(FrozenModel):
     """Operators that other sections need: installed from their charts, or there already."""
     monitoring: Monitoring | None = None
     """Metrics, alerts, dashboards and reports; without it, nobody is told of anything."""
+    logging: Logging | None = None
+    """Logs of every node, masked and searchable; without it, they stay on the nodes until kubelet deletes
+    them."""
     audit: Audit | None = None
     """Records of who did what; without it, none are kept."""
     cost_ceiling: CostCeiling | None = None
