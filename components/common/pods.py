@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import pulumi
@@ -38,9 +39,13 @@ def container_security_context() -> core.v1.SecurityContextArgs:
     )
 
 
-def requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
-    """Requests equal to limits."""
-    return core.v1.ResourceRequirementsArgs(requests=resources.amounts(), limits=resources.amounts())
+def requirements(resources: Resources, cpu_limit: int | None = None) -> core.v1.ResourceRequirementsArgs:
+    """Requests equal to limits, unless more CPU may be used than is set aside (`cpu_limit`, thousandths).
+
+    Whoever is short of CPU waits, and is not killed.
+    """
+    limits = resources if cpu_limit is None else replace(resources, cpu=cpu_limit)
+    return core.v1.ResourceRequirementsArgs(requests=resources.amounts(), limits=limits.amounts())
 
 
 def container_port(name: str, port: int) -> core.v1.ContainerPortArgs:
@@ -98,13 +103,14 @@ def toleration(taint: Taint) -> core.v1.TolerationArgs:
 
 
 def http_probe(
-    path: str, port: int | str, *, period: int, failures: int = 3, scheme: str = "HTTP"
+    path: str, port: int | str, *, period: int, failures: int = 3, timeout: int = 3, scheme: str = "HTTP"
 ) -> core.v1.ProbeArgs:
-    """Asks a container by HTTP every `period` seconds; `failures` in a row count."""
+    """Asks a container by HTTP every `period` seconds, and waits `timeout` seconds for an answer; `failures`
+    in a row count."""
     return core.v1.ProbeArgs(
         http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme=scheme),
         period_seconds=period,
-        timeout_seconds=3,
+        timeout_seconds=timeout,
         failure_threshold=failures,
         success_threshold=1,
     )

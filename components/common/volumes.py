@@ -11,12 +11,20 @@ from components.common.quantities import format_bytes
 
 
 def claim_spec(
-    size: int, storage_class: pulumi.Input[str] | None, *, access_mode: str = "ReadWriteOnce"
+    size: int,
+    storage_class: pulumi.Input[str] | None,
+    *,
+    access_mode: str = "ReadWriteOnce",
+    volume_name: str | None = None,
 ) -> core.v1.PersistentVolumeClaimSpecArgs:
-    """Asks for a volume of `size` bytes; without a class, of the cluster's default."""
+    """Asks for a volume of `size` bytes; without a class, of the cluster's default.
+
+    :param volume_name: the one that is meant, where it exists already.
+    """
     return core.v1.PersistentVolumeClaimSpecArgs(
         access_modes=[access_mode],
         storage_class_name=storage_class,
+        volume_name=volume_name,
         resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": format_bytes(size)}),
     )
 

@@ -7,17 +7,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import apps, batch, core, meta, networking, policy
+from pulumi_kubernetes import apps, batch, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
+from components.common.network_policies import (
+    Flow,
+    egress_rules,
+    isolation,
+    pods,
+    pods_elsewhere,
+    pods_in,
+)
 from components.common.outputs import known_after
 from components.common.pods import (
     annotation_volume,
+    container_port,
     container_security_context,
+    http_probe,
+    mount,
     pod_security_context,
+    requirements,
     scratch_volume,
 )
-from components.common.quantities import MIB, Resources, format_bytes
+from components.common.quantities import MIB, Resources
+from components.common.volumes import claim_spec, claim_volume, secret_volume
+from components.common.workloads import (
+    cron_job_spec,
+    disruption_budget,
+    object_metadata,
+    scrape_annotations,
+    service_port,
+    service_spec,
+)
 from components.etcd.cert_manager import certificate, issuer
 from components.etcd.certificates import MAINTENANCE, SERVICE_REGISTRY, client_secret
 from components.etcd.configuration import CLIENT_PORT, DATA, METRICS_PORT, PEER_PORT, TLS
@@ -82,12 +103,7 @@ class EtcdCluster(pulumi.ComponentResource):
     def _metadata(
         self, name: str, labels: Mapping[str, str] | None = None, *, await_ready: bool = True
     ) -> meta.v1.ObjectMetaArgs:
-        return meta.v1.ObjectMetaArgs(
-            name=name,
-            namespace=self._args.namespace,
-            labels=dict(labels or self._labels),
-            annotations=None if await_ready else {"pulumi.com/skipAwait": "true"},
-        )
+        return object_metadata(name, self._args.namespace, labels or self._labels, await_ready=await_ready)
 
     def _certificates(self, name: str) -> list[pulumi.Resource]:
         """The authorities, and what they sign; nothing where somebody else fills the Secrets."""
@@ -142,47 +158,30 @@ class EtcdCluster(pulumi.ComponentResource):
     def _isolation(self, name: str) -> list[pulumi.Resource]:
         """Members reach members, named clients reach members, monitoring reads metrics; nothing else."""
         plan = self._plan
-        members = _pods(self._selector)
-        maintenance = _pods(selector_labels(_MAINTENANCE_WORKLOAD, plan.name))
+        members = pods(self._selector)
+        maintenance = selector_labels(_MAINTENANCE_WORKLOAD, plan.name)
         inside = [SERVICE_REGISTRY, *(c.name for c in plan.settings.clients if c.namespace is None)]
-        clients = [_pods({CLIENT_LABEL: client}) for client in inside] + [
-            networking.v1.NetworkPolicyPeerArgs(
-                namespace_selector=meta.v1.LabelSelectorArgs(
-                    match_labels={"kubernetes.io/metadata.name": client.namespace}
-                ),
-                pod_selector=meta.v1.LabelSelectorArgs(match_labels={CLIENT_LABEL: client.name}),
-            )
+        clients = [pods({CLIENT_LABEL: client}) for client in inside] + [
+            pods_in(client.namespace, {CLIENT_LABEL: client.name})
             for client in plan.settings.clients
             if client.namespace is not None
         ]
-        monitoring = networking.v1.NetworkPolicyPeerArgs(
-            namespace_selector=meta.v1.LabelSelectorArgs(match_labels=dict(plan.settings.metrics_clients))
-        )
+        monitoring = pods_elsewhere(plan.settings.metrics_clients)
+        each_other = Flow((members,), (PEER_PORT, CLIENT_PORT))
+        to_members = egress_rules([Flow((members,), (CLIENT_PORT,))])
         child = pulumi.ResourceOptions(parent=self)
-        to_members = [networking.v1.NetworkPolicyEgressRuleArgs(to=[members], ports=[_port(CLIENT_PORT)])]
         return [
             networking.v1.NetworkPolicy(
                 name,
                 metadata=self._metadata(plan.name),
-                spec=networking.v1.NetworkPolicySpecArgs(
-                    pod_selector=meta.v1.LabelSelectorArgs(match_labels=self._selector),
-                    policy_types=["Ingress", "Egress"],
+                spec=isolation(
+                    self._selector,
                     ingress=[
-                        networking.v1.NetworkPolicyIngressRuleArgs(
-                            from_=[members], ports=[_port(PEER_PORT), _port(CLIENT_PORT)]
-                        ),
-                        networking.v1.NetworkPolicyIngressRuleArgs(
-                            from_=[maintenance, *clients], ports=[_port(CLIENT_PORT)]
-                        ),
-                        networking.v1.NetworkPolicyIngressRuleArgs(
-                            from_=[monitoring], ports=[_port(METRICS_PORT)]
-                        ),
+                        each_other,
+                        Flow((pods(maintenance), *clients), (CLIENT_PORT,)),
+                        Flow((monitoring,), (METRICS_PORT,)),
                     ],
-                    egress=[
-                        networking.v1.NetworkPolicyEgressRuleArgs(
-                            to=[members], ports=[_port(PEER_PORT), _port(CLIENT_PORT)]
-                        )
-                    ],
+                    egress=[each_other],
                 ),
                 opts=child,
             ),
@@ -190,9 +189,7 @@ class EtcdCluster(pulumi.ComponentResource):
                 f"{name}-maintenance",
                 metadata=self._metadata(f"{plan.name}-maintenance", self._maintenance_labels),
                 spec=networking.v1.NetworkPolicySpecArgs(
-                    pod_selector=meta.v1.LabelSelectorArgs(
-                        match_labels=selector_labels(_MAINTENANCE_WORKLOAD, plan.name)
-                    ),
+                    pod_selector=meta.v1.LabelSelectorArgs(match_labels=maintenance),
                     policy_types=["Ingress", "Egress"],
                     egress=to_members,
                 ),
@@ -229,30 +226,24 @@ class EtcdCluster(pulumi.ComponentResource):
                 # Members find each other before any of them is ready.
                 publish_not_ready_addresses=True,
                 selector=self._selector,
-                ports=[_service_port("client", CLIENT_PORT), _service_port("peer", PEER_PORT)],
+                ports=[service_port("client", CLIENT_PORT), service_port("peer", PEER_PORT)],
             ),
             opts=child,
         )
         return core.v1.Service(
             name,
             metadata=self._metadata(plan.name, await_ready=False),
-            spec=core.v1.ServiceSpecArgs(
-                type="ClusterIP", selector=self._selector, ports=[_service_port("client", CLIENT_PORT)]
-            ),
+            spec=service_spec(self._selector, "client", CLIENT_PORT),
             opts=child,
         )
 
     def _members(self, name: str, depends_on: Sequence[pulumi.Resource]) -> apps.v1.StatefulSet:
         plan = self._plan
-        policy.v1.PodDisruptionBudget(
+        disruption_budget(
             name,
-            metadata=self._metadata(plan.name),
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                min_available=plan.quorum,
-                # A broken member counts for nothing; it must not hold up the draining of its node.
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=self._selector),
-            ),
+            self._metadata(plan.name),
+            self._selector,
+            min_available=plan.quorum,
             opts=pulumi.ResourceOptions(parent=self),
         )
         return apps.v1.StatefulSet(
@@ -273,9 +264,7 @@ class EtcdCluster(pulumi.ComponentResource):
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=self._labels,
                         annotations={
-                            "prometheus.io/scrape": "true",
-                            "prometheus.io/port": str(METRICS_PORT),
-                            "prometheus.io/path": "/metrics",
+                            **scrape_annotations(METRICS_PORT),
                             "kubectl.kubernetes.io/default-container": "etcd",
                             CONFIGURATION_ANNOTATION: json.dumps(
                                 plan.configuration, sort_keys=True, separators=(",", ":")
@@ -287,13 +276,7 @@ class EtcdCluster(pulumi.ComponentResource):
                 volume_claim_templates=[
                     core.v1.PersistentVolumeClaimArgs(
                         metadata=meta.v1.ObjectMetaArgs(name="data", labels=self._labels),
-                        spec=core.v1.PersistentVolumeClaimSpecArgs(
-                            access_modes=["ReadWriteOnce"],
-                            storage_class_name=plan.settings.storage.storage_class,
-                            resources=core.v1.VolumeResourceRequirementsArgs(
-                                requests={"storage": format_bytes(plan.settings.storage.size)}
-                            ),
-                        ),
+                        spec=claim_spec(plan.settings.storage.size, plan.settings.storage.storage_class),
                     )
                 ],
             ),
@@ -308,23 +291,23 @@ class EtcdCluster(pulumi.ComponentResource):
     def _member_pod(self) -> core.v1.PodSpecArgs:
         plan, settings = self._plan, self._plan.settings
         restore = settings.restore
-        client_tls = core.v1.VolumeMountArgs(name="client-tls", mount_path=f"{TLS}/client", read_only=True)
+        client_tls = mount("client-tls", f"{TLS}/client")
         # The init container speaks to members as one of them: before there is a leader, etcd answers nobody
         # else.
-        peer_tls = core.v1.VolumeMountArgs(name="peer-tls", mount_path=f"{TLS}/peer", read_only=True)
+        peer_tls = mount("peer-tls", f"{TLS}/peer")
         data = core.v1.VolumeMountArgs(name="data", mount_path=DATA)
         bootstrap_mounts = [
             data,
             client_tls,
             peer_tls,
-            core.v1.VolumeMountArgs(name="configuration", mount_path=TEMPLATE_MOUNT, read_only=True),
+            mount("configuration", TEMPLATE_MOUNT),
             core.v1.VolumeMountArgs(name="run", mount_path=RUN),
             core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
         ]
         volumes = [
-            _secret_volume("server-tls", plan.certificates.server.name),
-            _secret_volume("peer-tls", plan.certificates.peer.name),
-            _secret_volume("client-tls", client_secret(plan.name, MAINTENANCE)),
+            secret_volume("server-tls", plan.certificates.server.name),
+            secret_volume("peer-tls", plan.certificates.peer.name),
+            secret_volume("client-tls", client_secret(plan.name, MAINTENANCE)),
             annotation_volume("configuration", CONFIGURATION_ANNOTATION, TEMPLATE_FILE),
             scratch_volume("run", MIB),
             scratch_volume("tmp", 16 * MIB),
@@ -338,10 +321,8 @@ class EtcdCluster(pulumi.ComponentResource):
         if restore is not None:
             # The sum by itself and at the end: the documented restore waits until it is there.
             arguments += ["--snapshot", f"{SNAPSHOTS}/{restore.snapshot}", "--sha256", restore.sha256]
-            bootstrap_mounts.append(
-                core.v1.VolumeMountArgs(name="snapshots", mount_path=SNAPSHOTS, read_only=True)
-            )
-            volumes.append(_claim_volume("snapshots", f"{plan.name}-{SNAPSHOT_CLAIM_SUFFIX}"))
+            bootstrap_mounts.append(mount("snapshots", SNAPSHOTS))
+            volumes.append(claim_volume("snapshots", f"{plan.name}-{SNAPSHOT_CLAIM_SUFFIX}"))
         return core.v1.PodSpecArgs(
             service_account_name=self._args.service_account,
             automount_service_account_token=False,
@@ -379,29 +360,27 @@ class EtcdCluster(pulumi.ComponentResource):
                     command=["/usr/local/bin/etcd"],
                     args=[f"--config-file={RUN}/etcd.json"],
                     ports=[
-                        core.v1.ContainerPortArgs(name="client", container_port=CLIENT_PORT, protocol="TCP"),
-                        core.v1.ContainerPortArgs(name="peer", container_port=PEER_PORT, protocol="TCP"),
-                        core.v1.ContainerPortArgs(
-                            name="metrics", container_port=METRICS_PORT, protocol="TCP"
-                        ),
+                        container_port("client", CLIENT_PORT),
+                        container_port("peer", PEER_PORT),
+                        container_port("metrics", METRICS_PORT),
                     ],
                     resources=_requirements(settings.resources),
                     security_context=container_security_context(),
                     # /livez says that this member works, /readyz that it also has a leader and knows of no
                     # corruption. /health would restart members that refuse writes because their database is
                     # full.
-                    startup_probe=_probe("/livez", period=5, failures=_STARTUP_SECONDS // 5),
-                    readiness_probe=_probe("/readyz", period=5, failures=3),
-                    liveness_probe=_probe("/livez", period=10, failures=6),
+                    startup_probe=http_probe(
+                        "/livez", "metrics", period=5, timeout=5, failures=_STARTUP_SECONDS // 5
+                    ),
+                    readiness_probe=http_probe("/readyz", "metrics", period=5, timeout=5),
+                    liveness_probe=http_probe("/livez", "metrics", period=10, timeout=5, failures=6),
                     termination_message_policy="FallbackToLogsOnError",
                     volume_mounts=[
                         data,
                         client_tls,
-                        core.v1.VolumeMountArgs(
-                            name="server-tls", mount_path=f"{TLS}/server", read_only=True
-                        ),
+                        mount("server-tls", f"{TLS}/server"),
                         peer_tls,
-                        core.v1.VolumeMountArgs(name="run", mount_path=RUN, read_only=True),
+                        mount("run", RUN),
                     ],
                 )
             ],
@@ -428,12 +407,10 @@ class EtcdCluster(pulumi.ComponentResource):
             f"{name}-snapshots",
             # A class that binds on first use leaves the claim Pending until the first snapshot is taken.
             metadata=self._metadata(claim_name, self._maintenance_labels, await_ready=False),
-            spec=core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=[settings.snapshots.access_mode],
-                storage_class_name=settings.snapshots.storage_class,
-                resources=core.v1.VolumeResourceRequirementsArgs(
-                    requests={"storage": format_bytes(settings.snapshots.size)}
-                ),
+            spec=claim_spec(
+                settings.snapshots.size,
+                settings.snapshots.storage_class,
+                access_mode=settings.snapshots.access_mode,
             ),
             opts=pulumi.ResourceOptions(parent=self, protect=plan.protect, retain_on_delete=plan.protect),
         )
@@ -469,58 +446,49 @@ class EtcdCluster(pulumi.ComponentResource):
     ) -> None:
         plan = self._plan
         mounts = [
-            core.v1.VolumeMountArgs(name="client-tls", mount_path=f"{TLS}/client", read_only=True),
+            mount("client-tls", f"{TLS}/client"),
             core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
         ]
         volumes = [
-            _secret_volume("client-tls", client_secret(plan.name, MAINTENANCE)),
+            secret_volume("client-tls", client_secret(plan.name, MAINTENANCE)),
             scratch_volume("tmp", 16 * MIB),
         ]
         if claim is not None:
             mounts.append(core.v1.VolumeMountArgs(name="snapshots", mount_path=SNAPSHOTS))
-            volumes.append(_claim_volume("snapshots", claim))
+            volumes.append(claim_volume("snapshots", claim))
+        pod = core.v1.PodSpecArgs(
+            restart_policy="Never",
+            service_account_name=self._args.service_account,
+            automount_service_account_token=False,
+            enable_service_links=False,
+            security_context=pod_security_context(),
+            containers=[
+                core.v1.ContainerArgs(
+                    name="maintenance",
+                    image=plan.tools_image,
+                    image_pull_policy="IfNotPresent",
+                    command=["python3", "-m", "etcd_tools"],
+                    args=arguments,
+                    env=[tools_environment(plan)],
+                    resources=tools_requirements(plan),
+                    security_context=container_security_context(),
+                    termination_message_policy="FallbackToLogsOnError",
+                    volume_mounts=mounts,
+                )
+            ],
+            volumes=volumes,
+        )
         batch.v1.CronJob(
             name,
             metadata=self._metadata(object_name, self._maintenance_labels),
-            spec=batch.v1.CronJobSpecArgs(
+            spec=cron_job_spec(
+                self._maintenance_labels,
+                pod,
                 schedule=schedule,
-                time_zone="Etc/UTC",
-                concurrency_policy="Forbid",
-                starting_deadline_seconds=600,
-                successful_jobs_history_limit=KEPT_JOBS // 2,
-                failed_jobs_history_limit=KEPT_JOBS // 2,
-                job_template=batch.v1.JobTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=self._maintenance_labels),
-                    spec=batch.v1.JobSpecArgs(
-                        backoff_limit=2,
-                        active_deadline_seconds=deadline,
-                        template=core.v1.PodTemplateSpecArgs(
-                            metadata=meta.v1.ObjectMetaArgs(labels=self._maintenance_labels),
-                            spec=core.v1.PodSpecArgs(
-                                restart_policy="Never",
-                                service_account_name=self._args.service_account,
-                                automount_service_account_token=False,
-                                enable_service_links=False,
-                                security_context=pod_security_context(),
-                                containers=[
-                                    core.v1.ContainerArgs(
-                                        name="maintenance",
-                                        image=plan.tools_image,
-                                        image_pull_policy="IfNotPresent",
-                                        command=["python3", "-m", "etcd_tools"],
-                                        args=arguments,
-                                        env=[tools_environment(plan)],
-                                        resources=tools_requirements(plan),
-                                        security_context=container_security_context(),
-                                        termination_message_policy="FallbackToLogsOnError",
-                                        volume_mounts=mounts,
-                                    )
-                                ],
-                                volumes=volumes,
-                            ),
-                        ),
-                    ),
-                ),
+                latest_start_seconds=600,
+                deadline_seconds=deadline,
+                retries=2,
+                kept=KEPT_JOBS,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )
@@ -537,43 +505,4 @@ def tools_requirements(plan: EtcdPlan) -> core.v1.ResourceRequirementsArgs:
 
 
 def _requirements(given: EtcdMemberResources | EtcdToolResources) -> core.v1.ResourceRequirementsArgs:
-    """Only CPU may be used beyond what is set aside: whoever is short of it waits, and is not killed."""
-    requests = Resources(given.cpu, given.memory, given.ephemeral_storage)
-    limits = Resources(given.cpu_limit or given.cpu, given.memory, given.ephemeral_storage)
-    return core.v1.ResourceRequirementsArgs(requests=requests.amounts(), limits=limits.amounts())
-
-
-def _pods(labels: dict[str, str]) -> networking.v1.NetworkPolicyPeerArgs:
-    """Pods of the same namespace."""
-    return networking.v1.NetworkPolicyPeerArgs(pod_selector=meta.v1.LabelSelectorArgs(match_labels=labels))
-
-
-def _port(port: int) -> networking.v1.NetworkPolicyPortArgs:
-    return networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")
-
-
-def _service_port(name: str, port: int) -> core.v1.ServicePortArgs:
-    return core.v1.ServicePortArgs(name=name, port=port, target_port=name, protocol="TCP")
-
-
-def _probe(path: str, *, period: int, failures: int) -> core.v1.ProbeArgs:
-    return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path=path, port="metrics", scheme="HTTP"),
-        period_seconds=period,
-        timeout_seconds=5,
-        failure_threshold=failures,
-        success_threshold=1,
-    )
-
-
-def _secret_volume(name: str, secret: str) -> core.v1.VolumeArgs:
-    return core.v1.VolumeArgs(
-        name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440)
-    )
-
-
-def _claim_volume(name: str, claim: pulumi.Input[str]) -> core.v1.VolumeArgs:
-    return core.v1.VolumeArgs(
-        name=name,
-        persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
-    )
+    return requirements(Resources(given.cpu, given.memory, given.ephemeral_storage), given.cpu_limit)

@@ -6,20 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta, networking, policy
+from pulumi_kubernetes import apps, core, meta, networking
 
 from components.accelerators.shapes import Taint
 from components.common.labels import object_labels, selector_labels
+from components.common.network_policies import Flow, isolation, networks, pods_elsewhere
 from components.common.outputs import unknown_output
 from components.common.pods import (
     annotation_volume,
+    container_port,
     container_security_context,
+    http_probe,
+    mount,
     pod_security_context,
     requirements,
     scratch_volume,
+    spread,
     toleration,
 )
 from components.common.quantities import Resources
+from components.common.volumes import claim_volume, secret_volume
+from components.common.workloads import (
+    disruption_budget,
+    object_metadata,
+    scrape_annotations,
+    service_spec,
+)
 from components.model_server.rollout import Rollout
 from components.model_server.timing import STARTUP_PERIOD_SECONDS, ServerTiming
 from components.model_server.vllm import CERTIFICATE_MOUNT, PORT
@@ -107,64 +119,19 @@ class ModelServer(pulumi.ComponentResource):
         spec = args.spec
         labels = object_labels(_WORKLOAD, spec.model, component="inference", version=spec.engine_version)
         selector = server_selector(spec.model)
-        metadata = meta.v1.ObjectMetaArgs(name=spec.model, namespace=args.namespace, labels=labels)
+        metadata = object_metadata(spec.model, args.namespace, labels)
         child = pulumi.ResourceOptions(parent=self)
 
-        isolation = networking.v1.NetworkPolicy(
-            name,
-            metadata=metadata,
-            spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                policy_types=["Ingress", "Egress"],
-                ingress=[
-                    networking.v1.NetworkPolicyIngressRuleArgs(
-                        from_=[
-                            networking.v1.NetworkPolicyPeerArgs(
-                                namespace_selector=meta.v1.LabelSelectorArgs(
-                                    match_labels=dict(spec.trusted_clients)
-                                )
-                            ),
-                            *(
-                                networking.v1.NetworkPolicyPeerArgs(
-                                    ip_block=networking.v1.IPBlockArgs(cidr=cidr)
-                                )
-                                for cidr in spec.client_cidrs
-                            ),
-                        ],
-                        ports=[networking.v1.NetworkPolicyPortArgs(port=PORT, protocol="TCP")],
-                    )
-                ],
-                egress=[],
-            ),
-            opts=child,
+        clients = (pods_elsewhere(spec.trusted_clients), *networks(spec.client_cidrs))
+        guard = networking.v1.NetworkPolicy(
+            name, metadata=metadata, spec=isolation(selector, ingress=[Flow(clients, (PORT,))]), opts=child
         )
-        policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata,
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                # A pod that serves nothing must not hold up the draining of its node.
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-            ),
-            opts=child,
-        )
+        disruption_budget(name, metadata, selector, opts=child)
         service = core.v1.Service(
             name,
-            metadata=meta.v1.ObjectMetaArgs(
-                name=spec.model,
-                namespace=args.namespace,
-                labels=labels,
-                # Readiness is the Deployment's to report; waiting for endpoints would report a failure twice.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=selector,
-                ports=[
-                    core.v1.ServicePortArgs(name=PORT_NAME, port=PORT, target_port=PORT_NAME, protocol="TCP")
-                ],
-            ),
+            # Readiness is the Deployment's to report; waiting for endpoints would report a failure twice.
+            metadata=object_metadata(spec.model, args.namespace, labels, await_ready=False),
+            spec=service_spec(selector, PORT_NAME, PORT),
             opts=child,
         )
         # A rollout may replace the pods one after the other.
@@ -190,7 +157,7 @@ class ModelServer(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[isolation],
+                depends_on=[guard],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="5m"),
             ),
         )
@@ -203,20 +170,11 @@ def _assigned(address: str | None) -> pulumi.Input[str]:
     return address or unknown_output()
 
 
-def _probe(scheme: str, path: str, *, period: int, timeout: int, failures: int) -> core.v1.ProbeArgs:
-    return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path=path, port=PORT_NAME, scheme=scheme.upper()),
-        period_seconds=period,
-        timeout_seconds=timeout,
-        failure_threshold=failures,
-        success_threshold=1,
-    )
-
-
 def _pod_template(
     args: ModelServerArgs, labels: dict[str, str], selector: dict[str, str]
 ) -> core.v1.PodTemplateSpecArgs:
     spec = args.spec
+    scheme = spec.scheme.upper()
     weights = core.v1.VolumeMountArgs(
         name="weights",
         mount_path=spec.model_path,
@@ -227,9 +185,7 @@ def _pod_template(
         metadata=meta.v1.ObjectMetaArgs(
             labels=labels,
             annotations={
-                "prometheus.io/scrape": "true",
-                "prometheus.io/port": str(PORT),
-                "prometheus.io/path": "/metrics",
+                **scrape_annotations(PORT),
                 "prometheus.io/scheme": spec.scheme,
                 ANNOTATION: spec.manifest.text,
                 "autoglm-platform/weights-digest": args.weights_digest,
@@ -246,13 +202,7 @@ def _pod_template(
             security_context=pod_security_context(),
             termination_grace_period_seconds=spec.timing.termination_grace_period_seconds,
             topology_spread_constraints=[
-                core.v1.TopologySpreadConstraintArgs(
-                    max_skew=1,
-                    topology_key=key,
-                    when_unsatisfiable="ScheduleAnyway",
-                    label_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                )
-                for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+                spread(selector, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
             ],
             init_containers=[
                 core.v1.ContainerArgs(
@@ -267,7 +217,7 @@ def _pod_template(
                     termination_message_policy="FallbackToLogsOnError",
                     volume_mounts=[
                         weights,
-                        core.v1.VolumeMountArgs(name="sums", mount_path=MOUNT, read_only=True),
+                        mount("sums", MOUNT),
                         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                     ],
                 )
@@ -283,19 +233,20 @@ def _pod_template(
                         core.v1.EnvVarArgs(name=key, value=value)
                         for key, value in sorted(spec.environment.items())
                     ],
-                    ports=[core.v1.ContainerPortArgs(name=PORT_NAME, container_port=PORT, protocol="TCP")],
+                    ports=[container_port(PORT_NAME, PORT)],
                     resources=requirements(spec.resources),
                     security_context=container_security_context(),
-                    startup_probe=_probe(
-                        spec.scheme,
+                    startup_probe=http_probe(
                         "/v1/models",
+                        PORT_NAME,
                         period=STARTUP_PERIOD_SECONDS,
                         timeout=5,
                         failures=spec.timing.startup_failure_threshold,
+                        scheme=scheme,
                     ),
                     # Readiness proves that the model is served; liveness restarts an engine that has died.
-                    readiness_probe=_probe(spec.scheme, "/v1/models", period=10, timeout=5, failures=3),
-                    liveness_probe=_probe(spec.scheme, "/health", period=30, timeout=10, failures=3),
+                    readiness_probe=http_probe("/v1/models", PORT_NAME, period=10, timeout=5, scheme=scheme),
+                    liveness_probe=http_probe("/health", PORT_NAME, period=30, timeout=10, scheme=scheme),
                     lifecycle=core.v1.LifecycleArgs(
                         pre_stop=core.v1.LifecycleHandlerArgs(
                             sleep=core.v1.SleepActionArgs(seconds=spec.timing.pre_stop_seconds)
@@ -306,34 +257,16 @@ def _pod_template(
                         weights,
                         core.v1.VolumeMountArgs(name="shared-memory", mount_path="/dev/shm"),
                         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
-                        *_certificate_mount(spec),
+                        *([mount("certificate", CERTIFICATE_MOUNT)] if spec.tls_secret else []),
                     ],
                 )
             ],
             volumes=[
-                core.v1.VolumeArgs(
-                    name="weights",
-                    persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(
-                        claim_name=args.weights_claim
-                    ),
-                ),
+                claim_volume("weights", args.weights_claim),
                 annotation_volume("sums", ANNOTATION, FILE),
                 scratch_volume("shared-memory", spec.shared_memory, in_memory=True),
                 scratch_volume("tmp", spec.scratch),
-                *_certificate_volume(spec),
+                *([secret_volume("certificate", spec.tls_secret)] if spec.tls_secret else []),
             ],
         ),
     )
-
-
-def _certificate_mount(spec: ModelServerSpec) -> list[core.v1.VolumeMountArgs]:
-    if spec.tls_secret is None:
-        return []
-    return [core.v1.VolumeMountArgs(name="certificate", mount_path=CERTIFICATE_MOUNT, read_only=True)]
-
-
-def _certificate_volume(spec: ModelServerSpec) -> list[core.v1.VolumeArgs]:
-    if spec.tls_secret is None:
-        return []
-    secret = core.v1.SecretVolumeSourceArgs(secret_name=spec.tls_secret, default_mode=0o440)
-    return [core.v1.VolumeArgs(name="certificate", secret=secret)]

@@ -12,20 +12,25 @@ from pulumi_kubernetes import batch, core, meta, networking
 from components.accelerators.shapes import Taint
 from components.common.labels import object_labels, selector_labels
 from components.common.names import MAX_NAME, bounded_name
+from components.common.network_policies import Flow, egress_rules, networks
 from components.common.outputs import known_after
 from components.common.pods import (
     annotation_volume,
     container_security_context,
+    mount,
     pod_security_context,
     requirements,
     scratch_volume,
     toleration,
 )
-from components.common.quantities import MIB, Resources, format_bytes
+from components.common.quantities import MIB, Resources
+from components.common.volumes import claim_spec, claim_volume
+from components.common.workloads import object_metadata
 from components.model_store.manifest import ANNOTATION, FILE, MOUNT, Manifest
 from components.model_store.sources import SOURCE_MOUNT, FileSource, Source
 
 STORE_MOUNT = "/models"
+_FETCH = "model-fetch"
 _SCRATCH_BYTES = 128 * MIB
 _AUTONAME_SUFFIX = 9
 """Length of what the provider appends to a resource's name: a dash and 8 hex digits."""
@@ -112,31 +117,16 @@ class ModelStore(pulumi.ComponentResource):
         claim_name = bounded_name(spec.model, "weights")
         claim = core.v1.PersistentVolumeClaim(
             f"{name}-weights",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=claim_name,
-                namespace=args.namespace,
-                labels=labels,
-                # A class that binds on first use leaves the claim Pending until the Job's pod is placed.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=[spec.access_mode],
-                storage_class_name=spec.storage_class,
-                resources=core.v1.VolumeResourceRequirementsArgs(
-                    requests={"storage": format_bytes(spec.size)}
-                ),
-            ),
+            # A class that binds on first use leaves the claim Pending until the Job's pod is placed.
+            metadata=object_metadata(claim_name, args.namespace, labels, await_ready=False),
+            spec=claim_spec(spec.size, spec.storage_class, access_mode=spec.access_mode),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
         self.claim = known_after(claim_name, claim)
         policy = _network_policy(name, args, child)
         account = core.v1.ServiceAccount(
             f"{name}-fetch",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=spec.service_account,
-                namespace=args.namespace,
-                labels=object_labels("model-fetch", spec.model, component="storage"),
-            ),
+            metadata=object_metadata(spec.service_account, args.namespace, _fetch_labels(spec)),
             automount_service_account_token=False,
             opts=child,
         )
@@ -160,6 +150,10 @@ class ModelStore(pulumi.ComponentResource):
         self.register_outputs({"claim": self.claim, "digest": self.digest})
 
 
+def _fetch_labels(spec: ModelStoreSpec) -> dict[str, str]:
+    return object_labels(_FETCH, spec.model, component="storage")
+
+
 def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str] | None:
     """Claim on the volume that holds the published model, for a source that is a file."""
     source = args.spec.source
@@ -168,17 +162,14 @@ def _source_claim(name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions)
     claim_name = bounded_name(args.spec.model, "source")
     claim = core.v1.PersistentVolumeClaim(
         f"{name}-source",
-        metadata=meta.v1.ObjectMetaArgs(
-            name=claim_name,
-            namespace=args.namespace,
-            labels=object_labels("model-source", args.spec.model, component="storage"),
-            annotations={"pulumi.com/skipAwait": "true"},
+        metadata=object_metadata(
+            claim_name,
+            args.namespace,
+            object_labels("model-source", args.spec.model, component="storage"),
+            await_ready=False,
         ),
-        spec=core.v1.PersistentVolumeClaimSpecArgs(
-            access_modes=["ReadOnlyMany"],
-            storage_class_name=source.storage_class,
-            volume_name=source.volume,
-            resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": format_bytes(source.size)}),
+        spec=claim_spec(
+            source.size, source.storage_class, access_mode="ReadOnlyMany", volume_name=source.volume
         ),
         opts=opts,
     )
@@ -189,31 +180,17 @@ def _network_policy(
     name: str, args: ModelStoreArgs, opts: pulumi.ResourceOptions
 ) -> networking.v1.NetworkPolicy:
     spec = args.spec
-    reached = [(spec.source_networks, spec.source.ports())] if spec.source_networks else []
-    reached += [((network,), (port,)) for network, port in spec.identity_endpoints]
-    rules = [
-        networking.v1.NetworkPolicyEgressRuleArgs(
-            to=[
-                networking.v1.NetworkPolicyPeerArgs(ip_block=networking.v1.IPBlockArgs(cidr=network))
-                for network in networks
-            ],
-            ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP") for port in ports],
-        )
-        for networks, ports in reached
+    reached = [
+        Flow(networks(spec.source_networks), spec.source.ports()),
+        *(Flow(networks([network]), (port,)) for network, port in spec.identity_endpoints),
     ]
     return networking.v1.NetworkPolicy(
         f"{name}-fetch",
-        metadata=meta.v1.ObjectMetaArgs(
-            name=bounded_name(args.spec.model, "fetch"),
-            namespace=args.namespace,
-            labels=object_labels("model-fetch", args.spec.model, component="storage"),
-        ),
+        metadata=object_metadata(bounded_name(spec.model, "fetch"), args.namespace, _fetch_labels(spec)),
         spec=networking.v1.NetworkPolicySpecArgs(
-            pod_selector=meta.v1.LabelSelectorArgs(
-                match_labels=selector_labels("model-fetch", args.spec.model)
-            ),
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels=selector_labels(_FETCH, spec.model)),
             policy_types=["Ingress", "Egress"],
-            egress=rules,
+            egress=egress_rules(reached),
         ),
         opts=opts,
     )
@@ -230,16 +207,13 @@ def _fetch_job(
 ) -> batch.v1.Job:
     spec = args.spec
     volumes = [
-        core.v1.VolumeArgs(
-            name="store",
-            persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim),
-        ),
+        claim_volume("store", claim),
         annotation_volume("sums", ANNOTATION, FILE),
         scratch_volume("tmp", _SCRATCH_BYTES),
     ]
     mounts = [
         core.v1.VolumeMountArgs(name="store", mount_path=STORE_MOUNT),
-        core.v1.VolumeMountArgs(name="sums", mount_path=MOUNT, read_only=True),
+        mount("sums", MOUNT),
         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
     ]
     if source_claim is not None:
@@ -251,7 +225,7 @@ def _fetch_job(
                 ),
             )
         )
-        mounts.append(core.v1.VolumeMountArgs(name="source", mount_path=SOURCE_MOUNT, read_only=True))
+        mounts.append(mount("source", SOURCE_MOUNT))
     credentials = None if isinstance(spec.source, FileSource) else spec.source.credentials_secret
     environment_from = (
         [core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=credentials))]
@@ -259,7 +233,7 @@ def _fetch_job(
         else None
     )
     source = json.dumps(spec.source.document(spec.revision), sort_keys=True, separators=(",", ":"))
-    labels = object_labels("model-fetch", spec.model, component="storage")
+    labels = _fetch_labels(spec)
     return batch.v1.Job(
         bounded_name(spec.model, "fetch", limit=MAX_NAME - _AUTONAME_SUFFIX),
         metadata=meta.v1.ObjectMetaArgs(

@@ -9,12 +9,18 @@ from pulumi_kubernetes import apps, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.names import bounded_name
+from components.common.network_policies import Flow, admission, egress_rules, pods
 from components.common.pods import (
+    container_port,
     container_security_context,
+    http_probe,
+    mount,
     pod_security_context,
     scratch_volume,
 )
 from components.common.quantities import MIB
+from components.common.volumes import secret_volume
+from components.common.workloads import deployment_spec, object_metadata
 from components.etcd.certificates import SERVICE_REGISTRY, client_secret
 from components.etcd.component import CLIENT_LABEL, tools_environment, tools_requirements
 from components.etcd.configuration import TLS
@@ -85,17 +91,11 @@ class ServiceRegistry(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
 
         def metadata(object_name: str, *, await_ready: bool = True) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(
-                name=object_name,
-                namespace=args.namespace,
-                labels=labels,
-                annotations=None if await_ready else {"pulumi.com/skipAwait": "true"},
-            )
+            return object_metadata(object_name, args.namespace, labels, await_ready=await_ready)
 
         before: list[pulumi.Resource] = []
         for servers in plan.servers:
-            pods = server_selector(servers.model)
-            port = networking.v1.NetworkPolicyPortArgs(port=servers.port, protocol="TCP")
+            served = server_selector(servers.model)
             before.append(
                 core.v1.Service(
                     f"{name}-{servers.model}-endpoints",
@@ -104,7 +104,7 @@ class ServiceRegistry(pulumi.ComponentResource):
                     spec=core.v1.ServiceSpecArgs(
                         type="ClusterIP",
                         cluster_ip="None",
-                        selector=pods,
+                        selector=served,
                         ports=[
                             core.v1.ServicePortArgs(
                                 name="http", port=servers.port, target_port=servers.port, protocol="TCP"
@@ -118,13 +118,7 @@ class ServiceRegistry(pulumi.ComponentResource):
                 networking.v1.NetworkPolicy(
                     f"{name}-{servers.model}",
                     metadata=metadata(bounded_name(servers.model, "from", plan.name)),
-                    spec=networking.v1.NetworkPolicySpecArgs(
-                        pod_selector=meta.v1.LabelSelectorArgs(match_labels=pods),
-                        policy_types=["Ingress"],
-                        ingress=[
-                            networking.v1.NetworkPolicyIngressRuleArgs(from_=[_pods(selector)], ports=[port])
-                        ],
-                    ),
+                    spec=admission(served, Flow((pods(selector),), (servers.port,))),
                     opts=child,
                 )
             )
@@ -136,13 +130,12 @@ class ServiceRegistry(pulumi.ComponentResource):
                     pod_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
                     policy_types=["Ingress", "Egress"],
                     # etcd is reached as one of its named clients.
-                    egress=[
-                        networking.v1.NetworkPolicyEgressRuleArgs(
-                            to=[_pods(server_selector(servers.model))],
-                            ports=[networking.v1.NetworkPolicyPortArgs(port=servers.port, protocol="TCP")],
-                        )
-                        for servers in plan.servers
-                    ],
+                    egress=egress_rules(
+                        [
+                            Flow((pods(server_selector(servers.model)),), (servers.port,))
+                            for servers in plan.servers
+                        ]
+                    ),
                 ),
                 opts=child,
             )
@@ -150,18 +143,8 @@ class ServiceRegistry(pulumi.ComponentResource):
         apps.v1.Deployment(
             name,
             metadata=metadata(plan.name),
-            spec=apps.v1.DeploymentSpecArgs(
-                replicas=1,
-                revision_history_limit=3,
-                # Two would renew each other's leases; the entries outlive the moment between one and the
-                # next.
-                strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels | {CLIENT_LABEL: SERVICE_REGISTRY}),
-                    spec=_pod(args),
-                ),
-            ),
+            # Two would renew each other's leases; the entries outlive the moment between one and the next.
+            spec=deployment_spec(labels | {CLIENT_LABEL: SERVICE_REGISTRY}, selector, _pod(args), alone=True),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=before,
@@ -169,20 +152,6 @@ class ServiceRegistry(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({})
-
-
-def _pods(labels: dict[str, str]) -> networking.v1.NetworkPolicyPeerArgs:
-    return networking.v1.NetworkPolicyPeerArgs(pod_selector=meta.v1.LabelSelectorArgs(match_labels=labels))
-
-
-def _probe(path: str, *, period: int, failures: int) -> core.v1.ProbeArgs:
-    return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path=path, port="health", scheme="HTTP"),
-        period_seconds=period,
-        timeout_seconds=5,
-        failure_threshold=failures,
-        success_threshold=1,
-    )
 
 
 def _pod(args: ServiceRegistryArgs) -> core.v1.PodSpecArgs:
@@ -210,26 +179,21 @@ def _pod(args: ServiceRegistryArgs) -> core.v1.PodSpecArgs:
                     ),
                 ],
                 env=[tools_environment(plan.etcd)],
-                ports=[core.v1.ContainerPortArgs(name="health", container_port=_HEALTH_PORT, protocol="TCP")],
+                ports=[container_port("health", _HEALTH_PORT)],
                 resources=tools_requirements(plan.etcd),
                 security_context=container_security_context(),
                 # Ready once etcd has taken what there is to say, be it that no server is ready yet.
-                readiness_probe=_probe("/readyz", period=10, failures=3),
-                liveness_probe=_probe("/livez", period=30, failures=3),
+                readiness_probe=http_probe("/readyz", "health", period=10, timeout=5),
+                liveness_probe=http_probe("/livez", "health", period=30, timeout=5),
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[
-                    core.v1.VolumeMountArgs(name="client-tls", mount_path=f"{TLS}/client", read_only=True),
+                    mount("client-tls", f"{TLS}/client"),
                     core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                 ],
             )
         ],
         volumes=[
-            core.v1.VolumeArgs(
-                name="client-tls",
-                secret=core.v1.SecretVolumeSourceArgs(
-                    secret_name=client_secret(plan.etcd.name, SERVICE_REGISTRY), default_mode=0o440
-                ),
-            ),
+            secret_volume("client-tls", client_secret(plan.etcd.name, SERVICE_REGISTRY)),
             scratch_volume("tmp", 16 * MIB),
         ],
     )
