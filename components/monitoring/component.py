@@ -13,10 +13,11 @@ from components.common.network_policies import Flow, admission, pods_in
 from components.common.workloads import object_metadata
 from components.monitoring import ports
 from components.monitoring.alertmanager_servers import AlertmanagerArgs, AlertmanagerServers
-from components.monitoring.dcgm_exporter import DcgmExporter, DcgmExporterArgs
+from components.monitoring.dcgm_exporter import DcgmExporter
 from components.monitoring.kube_state_metrics import KubeStateMetrics, KubeStateMetricsArgs
 from components.monitoring.monitors import agent_monitors, pod_monitors, server_monitors
-from components.monitoring.node_exporter import NodeExporter, NodeExporterArgs
+from components.monitoring.node_agents import NodeAgentArgs
+from components.monitoring.node_exporter import NodeExporter
 from components.monitoring.objects import PodMonitorSpec, pod_monitor, prometheus_rule
 from components.monitoring.plan import (
     ALERTMANAGER_IMAGE,
@@ -143,9 +144,9 @@ class OwnMonitoring(pulumi.ComponentResource):
                 child,
             )
         if exporters.node_exporter == "own":
-            NodeExporter("node-exporter", NodeExporterArgs(*agents, plan, images[NODE_EXPORTER_IMAGE]), child)
+            NodeExporter("node-exporter", NodeAgentArgs(*agents, plan, images[NODE_EXPORTER_IMAGE]), child)
         if plan.gpu_pools:
-            DcgmExporter("dcgm-exporter", DcgmExporterArgs(*agents, plan, images[DCGM_EXPORTER_IMAGE]), child)
+            DcgmExporter("dcgm-exporter", NodeAgentArgs(*agents, plan, images[DCGM_EXPORTER_IMAGE]), child)
 
         def monitor(namespace: pulumi.Input[str], spec: PodMonitorSpec) -> None:
             pod_monitor(

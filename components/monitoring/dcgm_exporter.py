@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta, networking
+from pulumi_kubernetes import core, networking
 
-from components.common.labels import NODE_POOL, object_labels, selector_labels
+from components.common.labels import NODE_POOL, selector_labels
 from components.common.network_policies import Flow, isolation, pods_in
-from components.common.pods import http_probe, scratch_volume
+from components.common.pods import container_port, http_probe, mount, scratch_volume
 from components.common.quantities import MIB
+from components.common.volumes import config_map_volume, folder_volume
+from components.common.workloads import object_metadata
 from components.monitoring import ports
 from components.monitoring.alerts.accelerators import counters_file
 from components.monitoring.containers import requirements
-from components.monitoring.plan import MonitoringPlan
+from components.monitoring.node_agents import NodeAgentArgs, agent_labels, daemon_set
 from components.monitoring.stack import DCGM_EXPORTER, PROMETHEUS
 
 _COUNTERS: Final = "counters.csv"
 _DIRECTORY: Final = "/etc/dcgm-exporter/platform"
 _POD_RESOURCES: Final = "/var/lib/kubelet/pod-resources"
 """Socket of the kubelet that tells which pod has which GPU."""
-
-
-@dataclass(frozen=True)
-class DcgmExporterArgs:
-    """Inputs of DcgmExporter."""
-
-    namespace: pulumi.Input[str]
-    """Of agents of nodes."""
-    service_account: pulumi.Input[str]
-    plan: MonitoringPlan
-    image: pulumi.Input[str]
 
 
 class DcgmExporter(pulumi.ComponentResource):
@@ -42,19 +32,17 @@ class DcgmExporter(pulumi.ComponentResource):
     and takes none away from pods. It has no capabilities, which the counters of its list do without.
     """
 
-    def __init__(self, name: str, args: DcgmExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: NodeAgentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("autoglm:monitoring:DcgmExporter", name, None, opts)
         plan = args.plan
         child = pulumi.ResourceOptions(parent=self)
-        labels = object_labels(DCGM_EXPORTER, DCGM_EXPORTER, component="monitoring")
-        selector = selector_labels(DCGM_EXPORTER, DCGM_EXPORTER)
-        metadata = meta.v1.ObjectMetaArgs(name=DCGM_EXPORTER, namespace=args.namespace, labels=labels)
+        metadata = object_metadata(DCGM_EXPORTER, args.namespace, agent_labels(DCGM_EXPORTER))
         counters = core.v1.ConfigMap(name, metadata=metadata, data={_COUNTERS: counters_file()}, opts=child)
         isolated = networking.v1.NetworkPolicy(
             name,
             metadata=metadata,
             spec=isolation(
-                selector,
+                selector_labels(DCGM_EXPORTER, DCGM_EXPORTER),
                 ingress=[
                     Flow(
                         (pods_in(plan.settings.namespace, {"app.kubernetes.io/name": PROMETHEUS}),),
@@ -64,27 +52,17 @@ class DcgmExporter(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        apps.v1.DaemonSet(
+        daemon_set(
             name,
-            metadata=meta.v1.ObjectMetaArgs(
-                name=DCGM_EXPORTER,
-                namespace=args.namespace,
-                labels=labels,
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=apps.v1.DaemonSetSpecArgs(
-                revision_history_limit=3,
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=_pod(args)
-                ),
-            ),
+            DCGM_EXPORTER,
+            args,
+            _pod(args),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[counters, isolated]),
         )
         self.register_outputs({})
 
 
-def _pod(args: DcgmExporterArgs) -> core.v1.PodSpecArgs:
+def _pod(args: NodeAgentArgs) -> core.v1.PodSpecArgs:
     expressions = [
         core.v1.NodeSelectorRequirementArgs(
             key=NODE_POOL, operator="In", values=list(args.plan.stack.gpu_pools)
@@ -122,11 +100,7 @@ def _pod(args: DcgmExporterArgs) -> core.v1.PodSpecArgs:
                     core.v1.EnvVarArgs(name="NVIDIA_VISIBLE_DEVICES", value="all"),
                     core.v1.EnvVarArgs(name="NVIDIA_DRIVER_CAPABILITIES", value="utility,compute"),
                 ],
-                ports=[
-                    core.v1.ContainerPortArgs(
-                        name="metrics", container_port=ports.DCGM_EXPORTER, protocol="TCP"
-                    )
-                ],
+                ports=[container_port("metrics", ports.DCGM_EXPORTER)],
                 resources=requirements(args.plan.shares.dcgm_exporter),
                 security_context=core.v1.SecurityContextArgs(
                     run_as_user=0,
@@ -141,21 +115,15 @@ def _pod(args: DcgmExporterArgs) -> core.v1.PodSpecArgs:
                 liveness_probe=http_probe("/health", "metrics", period=30),
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[
-                    core.v1.VolumeMountArgs(name="counters", mount_path=_DIRECTORY, read_only=True),
-                    core.v1.VolumeMountArgs(name="pod-resources", mount_path=_POD_RESOURCES, read_only=True),
+                    mount("counters", _DIRECTORY),
+                    mount("pod-resources", _POD_RESOURCES),
                     core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
                 ],
             )
         ],
         volumes=[
-            core.v1.VolumeArgs(
-                name="counters",
-                config_map=core.v1.ConfigMapVolumeSourceArgs(name=DCGM_EXPORTER, default_mode=0o444),
-            ),
-            core.v1.VolumeArgs(
-                name="pod-resources",
-                host_path=core.v1.HostPathVolumeSourceArgs(path=_POD_RESOURCES, type="Directory"),
-            ),
+            config_map_volume("counters", DCGM_EXPORTER),
+            folder_volume("pod-resources", _POD_RESOURCES),
             scratch_volume("tmp", 16 * MIB),
         ],
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta
+from pulumi_kubernetes import core
 
-from components.common.labels import object_labels, selector_labels
-from components.common.pods import container_security_context, pod_security_context
+from components.common.pods import container_port, container_security_context, pod_security_context
+from components.common.volumes import folder_volume
 from components.monitoring import ports
 from components.monitoring.containers import requirements
-from components.monitoring.plan import MonitoringPlan
+from components.monitoring.node_agents import NodeAgentArgs, daemon_set
 from components.monitoring.stack import NODE_EXPORTER
 
 COLLECTORS: Final = (
@@ -29,17 +28,6 @@ _POD_INTERFACES: Final = r"^(veth.+|lo)$"
 _HOST: Final = "/host"
 
 
-@dataclass(frozen=True)
-class NodeExporterArgs:
-    """Inputs of NodeExporter."""
-
-    namespace: pulumi.Input[str]
-    """Of agents of nodes: its pod security standard admits the node's network and paths."""
-    service_account: pulumi.Input[str]
-    plan: MonitoringPlan
-    image: pulumi.Input[str]
-
-
 class NodeExporter(pulumi.ComponentResource):
     """Disks, network and addresses of every node as metrics.
 
@@ -48,30 +36,14 @@ class NodeExporter(pulumi.ComponentResource):
     apply to it: it listens on the node's own address only, and firewalls of nodes close the port to others.
     """
 
-    def __init__(self, name: str, args: NodeExporterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: NodeAgentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("autoglm:monitoring:NodeExporter", name, None, opts)
-        labels = object_labels(NODE_EXPORTER, NODE_EXPORTER, component="monitoring")
-        selector = selector_labels(NODE_EXPORTER, NODE_EXPORTER)
-        apps.v1.DaemonSet(
+        daemon_set(
             name,
-            metadata=meta.v1.ObjectMetaArgs(
-                name=NODE_EXPORTER,
-                namespace=args.namespace,
-                labels=labels,
-                # On a node that is down it never becomes ready, and that must not hold an update.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=apps.v1.DaemonSetSpecArgs(
-                revision_history_limit=3,
-                selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                update_strategy=apps.v1.DaemonSetUpdateStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=apps.v1.RollingUpdateDaemonSetArgs(max_unavailable="10%"),
-                ),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=_pod(args)
-                ),
-            ),
+            NODE_EXPORTER,
+            args,
+            _pod(args),
+            max_unavailable="10%",
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
@@ -88,7 +60,7 @@ def _probe(period: int) -> core.v1.ProbeArgs:
     )
 
 
-def _pod(args: NodeExporterArgs) -> core.v1.PodSpecArgs:
+def _pod(args: NodeAgentArgs) -> core.v1.PodSpecArgs:
     return core.v1.PodSpecArgs(
         service_account_name=args.service_account,
         automount_service_account_token=False,
@@ -126,13 +98,7 @@ def _pod(args: NodeExporterArgs) -> core.v1.PodSpecArgs:
                         ),
                     )
                 ],
-                ports=[
-                    core.v1.ContainerPortArgs(
-                        name="metrics",
-                        container_port=ports.NODE_EXPORTER,
-                        protocol="TCP",
-                    )
-                ],
+                ports=[container_port("metrics", ports.NODE_EXPORTER)],
                 resources=requirements(args.plan.shares.node_exporter),
                 security_context=container_security_context(),
                 readiness_probe=_probe(10),
@@ -151,9 +117,6 @@ def _pod(args: NodeExporterArgs) -> core.v1.PodSpecArgs:
             )
         ],
         volumes=[
-            core.v1.VolumeArgs(
-                name=name, host_path=core.v1.HostPathVolumeSourceArgs(path=path, type="Directory")
-            )
-            for name, path in (("proc", "/proc"), ("sys", "/sys"), ("root", "/"))
+            folder_volume(name, path) for name, path in (("proc", "/proc"), ("sys", "/sys"), ("root", "/"))
         ],
     )
