@@ -14,9 +14,10 @@ from components.audit.settings import SHORTEST_RETENTION_DAYS, Audit, GeneratedK
 from components.common.demand import Demand
 from components.common.problems import Problem
 from components.common.quantities import format_bytes
+from components.monitoring.stack import AUDIT_COLLECTOR
 
 IMAGE: Final = "audit"
-NAME: Final = "audit-collector"
+NAME: Final = AUDIT_COLLECTOR
 METRICS_PORT: Final = 9464
 KEPT_JOBS: Final = 2
 """Ended jobs of each CronJob that are kept for their logs: the last that succeeded, the last that failed."""

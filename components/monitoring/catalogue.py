@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.monitoring.alerts.accelerators import accelerators
+from components.monitoring.alerts.audit import audit
 from components.monitoring.alerts.certificates import certificates
 from components.monitoring.alerts.delivery import delivery
 from components.monitoring.alerts.etcd import etcd
@@ -28,5 +29,7 @@ def rule_groups(settings: Monitoring, stack: MonitoredStack) -> tuple[RuleGroup,
         groups.append(etcd(settings, stack, stack.etcd_members))
     if stack.virtual_ips:
         groups.append(virtual_ip(settings, stack))
+    if stack.audit_collectors:
+        groups.append(audit(stack))
     groups.append(delivery(stack))
     return tuple(groups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from components.common.names import AGENTS_NAMESPACE
 from components.monitoring.alertmanager import INHIBITIONS
 from components.monitoring.alerts.accelerators import counters_file
 from components.monitoring.alerts.kubernetes import LABELS_OPTION
@@ -24,6 +25,8 @@ EXAMPLE: Final = MonitoredStack(
     virtual_ips=("192.168.1.100",),
     nvidia_gpus=16,
     cert_manager=True,
+    agents_namespace=AGENTS_NAMESPACE,
+    audit_collectors=3,
 )
 """A stack with every part that is watched."""
 
@@ -41,9 +44,9 @@ are left out of it.
   (`tests/artifacts/test_alerts.py`).
 - **Contract.** Every metric, label and value that a rule names is on a page of `tests/artifacts/metrics`,
   whose first lines say where it comes from. Recorded from running programs: vLLM, etcd, kubelet,
-  kube-state-metrics, node exporter, Prometheus, Alertmanager. Taken from source, because nothing here could
-  be asked: DCGM exporter, cert-manager, and of kube-state-metrics a failed Job and the label of a node
-  pool.
+  kube-state-metrics, node exporter, Prometheus, Alertmanager, the audit collector. Taken from
+  source, because nothing here could be asked: DCGM exporter, cert-manager, and of kube-state-metrics a failed
+  Job and the label of a node pool.
 - **Delivery.** WeCom by Alertmanager itself, DingTalk through `apps/alert_relay`, which signs. The real
   Alertmanager with the rendered configuration and the real relay have delivered to stand-ins of both on
   loopback that check signature and tokens (`tests/artifacts/test_alertmanager.py`); neither service itself

@@ -16,6 +16,7 @@ KUBELET: Final = "kubelet"
 API_SERVER: Final = "apiserver"
 PROMETHEUS: Final = "prometheus"
 ALERTMANAGER: Final = "alertmanager"
+AUDIT_COLLECTOR: Final = "audit-collector"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class MonitoredStack:
     """Networks of the nodes, as far as the cluster's plan knows them."""
     scraped: tuple[Scraped, ...] = ()
     """What else brings monitors."""
+    audit_collectors: int = 0
+    """Nodes whose audit records are collected; 0: there is no audit trail."""
     jobs: tuple[str, ...] = field(init=False)
     """What must offer metrics."""
 

@@ -72,13 +72,15 @@ def _monitored(settings: Settings, cluster: ClusterPlan, observed: Observed) -> 
             for pool in nvidia
         ),
         # The controller of the embedded cluster serves no metrics.
-        cert_manager=etcd is not None and settings.cluster.kind != "embedded",
+        cert_manager=(etcd is not None or settings.logging is not None)
+        and settings.cluster.kind != "embedded",
         model_scheme=observed.model_scheme,
         name=observed.stack,
         agents_namespace=AGENTS_NAMESPACE,
         gpu_pools=tuple(pool.name for pool in nvidia),
         node_cidrs=_node_cidrs(cluster),
         scraped=observed.scraped,
+        audit_collectors=settings.audit.collectors if settings.audit else 0,
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,14 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: write a day as 2026-11-21") from None
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    known = [one.name for one in fields(records.Record)]
+    if not equals or name not in known:
+        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE with a name of {', '.join(known)}")
+    return name, value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +94,18 @@ def _parser() -> argparse.ArgumentParser:
     look = command("anomalies", "apply the rules to records that are there")
     look.add_argument("--since", type=_day, help="first day")
     look.add_argument("--thresholds", type=json.loads, default={}, help="of the rules, as JSON")
+
+    show = command("records", "print the records that are there, one JSON object a line")
+    show.add_argument("--since", type=_day, help="first day")
+    show.add_argument("--until", type=_day, help="last day")
+    show.add_argument(
+        "--field",
+        type=_field,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only those with this value, such as user=alice; several: all of them",
+    )
 
     out = command("publish", "copy sealed days to a bucket", trail=True)
     out.add_argument("--to", required=True, help="s3://bucket/prefix or gs://bucket/prefix")
@@ -184,19 +205,30 @@ def _anomalies(options: argparse.Namespace) -> int:
     store = Store(options.store)
     thresholds = parse_thresholds(options.thresholds) if options.thresholds else Thresholds()
 
-    def kept() -> Iterator[records.Record]:
-        for day in store.days("records", ".jsonl"):
-            if options.since is not None and day < options.since:
-                continue
-            for number, line in enumerate(seal.lines_of(store.records(day)), 1):
-                try:
-                    yield records.parse(line)
-                except Unreadable as error:
-                    raise Refused(f"records/{day}.jsonl line {number}", f"{error}; run `verify`") from None
-
-    for anomaly in inspect(kept(), thresholds):
+    for anomaly in inspect(_kept(store, options.since), thresholds):
         print(anomaly.line().decode(), end="")
     return 0
+
+
+def _records(options: argparse.Namespace) -> int:
+    for record in _kept(Store(options.store), options.since, options.until):
+        if all(str(getattr(record, name)) == value for name, value in options.field):
+            print(record.line().decode(), end="")
+    return 0
+
+
+def _kept(store: Store, since: date | None, until: date | None = None) -> Iterator[records.Record]:
+    """Records of these days, in the order of the trail; the last line of an open day may be half written."""
+    for day in store.days("records", ".jsonl"):
+        if (since is not None and day < since) or (until is not None and day > until):
+            continue
+        for number, line in enumerate(seal.lines_of(store.records(day)), 1):
+            if not line.endswith(b"\n") and not store.seal(day).exists():
+                break
+            try:
+                yield records.parse(line)
+            except Unreadable as error:
+                raise Refused(f"records/{day}.jsonl line {number}", f"{error}; run `verify`") from None
 
 
 def _publish(options: argparse.Namespace) -> int:
@@ -220,6 +252,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "seal": _seal,
     "verify": _verify,
     "anomalies": _anomalies,
+    "records": _records,
     "publish": _publish,
     "keygen": _keygen,
     "schema": _schema,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from audit_trail import metrics, tail
-from audit_trail.anomalies import Detector
+from audit_trail.anomalies import RULES, Detector
 from audit_trail.errors import Unreadable
 from audit_trail.metrics import Metric, by_label, single
 from audit_trail.records import ANOMALY, RAISED, Record, canonical, identity, parse, utc
@@ -232,6 +232,8 @@ class Collector:
     def page(self) -> str:
         """Figures for Prometheus."""
         sources = dict.fromkeys(self._inputs, 0.0)
+        # A counter that first appears with its first event has never grown: the event would go unnoticed.
+        rules = dict.fromkeys((*RULES, REMOVED), 0.0)
         passed = {} if self.last_pass is None else single(self.last_pass)
         return metrics.page(
             self._store,
@@ -270,7 +272,7 @@ class Collector:
                     "audit_anomalies_total",
                     "counter",
                     "Records that rules have raised.",
-                    by_label("rule", self.anomalies),
+                    by_label("rule", rules | self.anomalies),
                 ),
             ],
         )

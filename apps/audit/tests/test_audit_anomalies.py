@@ -165,3 +165,27 @@ def test_rules_can_be_applied_to_records_that_are_there(
     thresholds = '{"export_reads": 5, "time_zone": "Asia/Shanghai"}'
     assert main(["anomalies", f"--store={tmp_path}", f"--thresholds={thresholds}"]) == 0
     assert json.loads(capsys.readouterr().out)["action"] == BULK_EXPORT
+
+
+def test_records_are_found_by_day_and_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    store.create()
+    later = NIGHT + timedelta(days=1)
+    given = [record(NIGHT), record(NIGHT, 1, user="bob"), record(later), record(later, 1, action="get")]
+    for one in given:
+        with store.records(one.day).open("ab") as file:
+            file.write(one.line())
+    # The collector is writing.
+    with store.records(later.date()).open("ab") as file:
+        file.write(b'{"half')
+
+    def found(*arguments: str) -> list[Record]:
+        assert main(["records", f"--store={tmp_path}", *arguments]) == 0
+        return [records.parse(line) for line in capsys.readouterr().out.encode().splitlines(keepends=True)]
+
+    assert found() == given
+    assert found("--field=user=alice", "--field=action=list") == [given[0], given[2]]
+    assert found(f"--since={later.date()}") == given[2:]
+    assert found(f"--until={NIGHT.date()}", "--field=user=bob") == [given[1]]
+    assert main(["records", f"--store={tmp_path}", "--field=who=bob"]) == 2
+    assert "'who=bob': write NAME=VALUE with a name of id, timestamp" in capsys.readouterr().err

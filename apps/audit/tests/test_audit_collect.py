@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_trail import records, seal, tail
+from audit_trail.anomalies import RULES
 from audit_trail.collect import REMOVED, Collector
 from audit_trail.errors import Unreadable
 from audit_trail.records import Record
@@ -471,6 +472,13 @@ def test_f42_records_removed_before_the_seal_are_told_at_the_next_start(
     told = records.parse(store.records(TODAY).read_bytes().splitlines(keepends=True)[-1])
     assert (told.action, told.resource) == (REMOVED, f"records/{TODAY}.jsonl")
     assert collector.anomalies[REMOVED] == 1
+
+
+def test_the_first_anomaly_of_a_rule_is_growth_of_a_counter_that_was_there(make: Make) -> None:
+    """Prometheus' increase() of a series that begins at 1 is 0."""
+    page = make().page()
+    for rule in (*RULES, REMOVED):
+        assert f'audit_anomalies_total{{rule="{rule}"}} 0\n' in page
 
 
 def test_a_containers_lines_are_joined(make: Make, logs: Path, store: Store) -> None:

@@ -54,6 +54,7 @@ STACK: Final = MonitoredStack(
     agents_namespace="node-agents",
     gpu_pools=("h100",),
     node_cidrs=("10.20.0.0/16",),
+    audit_collectors=3,
 )
 
 

@@ -17,6 +17,8 @@ ALERTS = [alert for group in rule_groups(settings(), STACK) for alert in group.a
 OWN = {
     *(
         "alert-delivery",
+        "audit-anomaly",
+        "audit-trail",
         "certificate-expiry",
         "disk-full",
         "error-budget",
