@@ -130,7 +130,7 @@ def build_platform(plan: PlatformPlan, target: Target) -> Platform:
         **target.outputs,
     }
     operators = (
-        Operators("operators", OperatorsArgs(plan.operators, plan.pod_security_version), opts)
+        Operators("operators", OperatorsArgs(plan.operators, plan.pod_security_version, plan.protect), opts)
         if plan.operators
         else None
     )

@@ -29,15 +29,11 @@ DEV: Final = EMBEDDED
 
 ENGINE_BINARIES: Final = tuple(name for name in golang.BINARIES if name.startswith("pulumi"))
 ON_REQUEST: Final = (
-    "alertmanager",
     "amtool",
     "filebeat",
     "helm-render",
-    "kube-state-metrics",
     "kwok",
     "mustache",
-    "node_exporter",
-    "prometheus",
 )
 """Built by the tests and images that ask for them."""
 CLUSTER_BINARIES: Final = tuple(

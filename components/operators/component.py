@@ -31,6 +31,8 @@ class OperatorsArgs:
     plan: OperatorsPlan
     pod_security_version: str
     """Kubernetes minor version of the pod security standard, e.g. `v1.36`."""
+    protect: bool = False
+    """Whether their namespaces are kept from deletion: an authority's key may lie there."""
 
 
 class Operators(pulumi.ComponentResource):
@@ -82,6 +84,7 @@ class _Operator(pulumi.ComponentResource):
                 pod_security_version=args.pod_security_version,
                 quota=_quota(operator),
                 container_limits=ContainerLimits(default=operator.container, maximum=operator.container),
+                protect=args.protect,
             ),
             pulumi.ResourceOptions(parent=self),
         )

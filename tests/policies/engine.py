@@ -17,6 +17,7 @@ import pytest
 
 from toolchain import paths, pulumi_home, python_env
 from toolchain.errors import ToolchainError
+from toolchain.images import definitions
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOLCHAIN: Final = ROOT / ".toolchain"
@@ -146,8 +147,8 @@ class Program:
         (toolchain / "venv").symlink_to(TOOLCHAIN / "venv")
         digest = "sha256:" + "0123456789abcdef" * 4
         versions = {
+            **dict.fromkeys((*definitions.IMAGES, *definitions.ON_REQUEST), "1"),
             "vllm-cpu": self._engine_version(),
-            **dict.fromkeys(("etcd", "etcd-tools", "probe", "virtual-ip", "weights"), "1"),
         }
         images = {
             name: {"reference": f"autoglm.local/{name}@{digest}", "version": version}

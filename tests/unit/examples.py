@@ -10,6 +10,7 @@ from stacks.load import load_settings
 from stacks.settings import Settings
 from stacks.versions import Versions
 from tests.unit.changes import changed
+from toolchain.images import definitions
 
 STACK = "test"
 FILE = f"Pulumi.{STACK}.yaml"
@@ -18,8 +19,15 @@ SUMS = f"{'a' * 64}  config.json\n{'b' * 64}  model.safetensors\n"
 
 IMAGES = {
     name: f"autoglm.local/{name}@sha256:{digit * 64}"
-    for name, digit in {"vllm-cpu": "1", "weights": "2", "etcd": "3", "etcd-tools": "4"}.items()
+    for name, digit in {
+        **dict.fromkeys(definitions.IMAGES, "5"),
+        "vllm-cpu": "1",
+        "weights": "2",
+        "etcd": "3",
+        "etcd-tools": "4",
+    }.items()
 }
+"""Those that the embedded cluster has."""
 
 VERSIONS = Versions.model_validate({"kubernetes": "1.36.3", "engines": {"vllm": "0.32.0"}})
 

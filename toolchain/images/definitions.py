@@ -386,16 +386,16 @@ IMAGES: Final = {
     "probe": probe,
     "etcd": etcd,
     "etcd-tools": etcd_tools,
-}
-ON_REQUEST: Final = {
-    "virtual-ip": virtual_ip_image,
     "prometheus": prometheus,
     "alertmanager": alertmanager,
     "node-exporter": node_exporter,
     "kube-state-metrics": kube_state_metrics,
     "alert-relay": alert_relay,
-    "audit": audit,
     "trend-report": trend_report,
+}
+ON_REQUEST: Final = {
+    "virtual-ip": virtual_ip_image,
+    "audit": audit,
     "log-setup": log_setup,
 }
 """Images that stack dev does without."""
