@@ -90,8 +90,8 @@ def _node_set(name: str, roles: list[str], tier: HotTier | WarmTier) -> dict[str
                         "name": "elasticsearch",
                         "env": [{"name": "ES_JAVA_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"}],
                         "resources": security.resources(Resources(tier.cpu, tier.memory, POD_EPHEMERAL)),
-                        # Elasticsearch writes into its own folders; ECK keeps them on volumes.
-                        "securityContext": security.container(read_only=False),
+                        # ECK mounts volumes where it writes, and sets this itself where its data has a claim.
+                        "securityContext": security.container(read_only=True),
                     }
                 ],
             }

@@ -287,7 +287,8 @@ def _disks(
                 f"elasticsearch.{path}.volume.size",
                 f"{format_bytes(volume)}: {days:g} days of {nodes} nodes at {human_bytes(per_day)} a "
                 f"day{records} need {human_bytes(needed)} on each of {count} while one is down; "
-                f"Elasticsearch fills {human_bytes(sizing.usable(volume))}; raise it, add nodes or shorten retention",
+                f"Elasticsearch fills {human_bytes(sizing.usable(volume))}; raise it, add nodes or shorten "
+                "retention",
             )
 
 
