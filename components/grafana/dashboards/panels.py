@@ -126,13 +126,7 @@ def time_series(
         .line_width(0 if stacked or bars else 1)
         .fill_opacity(60 if stacked or bars else 8)
         .show_points(VisibilityMode.NEVER)
-        .legend(
-            VizLegendOptions()
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs(["lastNotNull"])
-        )
+        .legend(legend_below("lastNotNull"))
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
         .targets([query.target(chr(ord("A") + index)) for index, query in enumerate(queries)])
     )
@@ -142,7 +136,7 @@ def time_series(
     if stacked:
         panel.stacking(StackingConfig().mode(StackingMode.NORMAL).group("A"))
     if limit is not None:
-        panel.thresholds(_thresholds(_lines(limit))).thresholds_style(
+        panel.thresholds(thresholds(_lines(limit))).thresholds_style(
             GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         )
     alerts = [*([limit.alert] if limit is not None else []), *runbooks]
@@ -178,7 +172,7 @@ def single(
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.AREA if over_time else BigValueGraphMode.NONE)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-        .thresholds(_thresholds(steps))
+        .thresholds(thresholds(steps))
         .targets([target])
     )
     if decimals is not None:
@@ -205,28 +199,16 @@ def rows_of(
     :param columns: headings by label, in order; other labels are left out.
     :param value: heading of the value; None leaves it out.
     """
-    shown = {**columns, **({"Value": value} if value is not None else {})}
-    return (
+    panel = (
         table.Panel()
         .title(title)
         .description(meaning)
         .datasource(metrics_source())
         .unit(unit)
-        .thresholds(_thresholds(steps))
-        .with_transformation(
-            DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(shown)}})
-        )
-        .with_transformation(
-            DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "indexByName": {name: index for index, name in enumerate(shown)},
-                    "renameByName": shown,
-                },
-            )
-        )
+        .thresholds(thresholds(steps))
         .targets([query.instant("A").format(PromQueryFormat.TABLE)])
     )
+    return with_columns(panel, {**columns, **({"Value": value} if value is not None else {})})
 
 
 def states(
@@ -245,12 +227,7 @@ def states(
         .datasource(metrics_source())
         .mappings([ValueMap(options=dict(texts))])
         .merge_values(True)
-        .legend(
-            VizLegendOptions()
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
+        .legend(legend_below())
         .links(_runbook_links(view, alerts))
         .targets([query.target(chr(ord("A") + index)) for index, query in enumerate(queries)])
     )
@@ -272,6 +249,27 @@ def quantiles(buckets: str, by: str, *wanted: float, legend: str = "") -> tuple[
     )
 
 
+def legend_below(*figures: str) -> VizLegendOptions:
+    """The names of the lines in a row below them, each with these figures of the time range."""
+    below = VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+    return below.show_legend(True).calcs(list(figures)) if figures else below.show_legend(True)
+
+
+def with_columns(panel: table.Panel, columns: Mapping[str, str]) -> table.Panel:
+    """The table, with these columns alone; headings by field, in order."""
+    return panel.with_transformation(
+        DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(columns)}})
+    ).with_transformation(in_order(columns))
+
+
+def in_order(columns: Mapping[str, str]) -> DataTransformerConfig:
+    """Headings by field, in order."""
+    order = {name: index for index, name in enumerate(columns)}
+    return DataTransformerConfig(
+        id_val="organize", options={"indexByName": order, "renameByName": dict(columns)}
+    )
+
+
 def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
     """The panel, with the colours of lines that mean something, by name."""
     for name, colour in colours.items():
@@ -286,7 +284,8 @@ def _lines(limit: Limit) -> list[Step]:
     return [Step(None, GREEN), *sorted(lines, key=lambda step: step.value or 0)]
 
 
-def _thresholds(steps: Sequence[Step]) -> dashboards.ThresholdsConfig:
+def thresholds(steps: Sequence[Step]) -> dashboards.ThresholdsConfig:
+    """Colours by value."""
     return (
         dashboards.ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)

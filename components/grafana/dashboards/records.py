@@ -6,27 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.builders import elasticsearch, stat, table, timeseries
-from grafana_foundation_sdk.builders.common import (
-    ReduceDataOptions,
-    StackingConfig,
-    VizLegendOptions,
-)
+from grafana_foundation_sdk.builders.common import ReduceDataOptions, StackingConfig
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
     GraphDrawStyle,
-    LegendDisplayMode,
-    LegendPlacement,
     StackingMode,
     VisibilityMode,
 )
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, Threshold, ThresholdsMode
 from grafana_foundation_sdk.models.elasticsearch import TermsOrder
 
-from components.grafana.dashboards.panels import coloured
+from components.grafana.dashboards.panels import (
+    BLUE,
+    GREEN,
+    YELLOW,
+    Step,
+    coloured,
+    in_order,
+    legend_below,
+    thresholds,
+    with_columns,
+)
 from components.grafana.dashboards.view import log_source
 
 TIME: Final = "@timestamp"
@@ -67,9 +69,7 @@ class RecordQuery:
 
 def count(title: str, records: RecordQuery, *, meaning: str, bad: bool = False) -> stat.Panel:
     """How many there are in the time range."""
-    steps = [Threshold(value=None, color="green" if bad else "blue")]
-    if bad:
-        steps.append(Threshold(value=1, color="yellow"))
+    steps = (Step(None, GREEN), Step(1, YELLOW)) if bad else (Step(None, BLUE),)
     return (
         stat.Panel()
         .title(title)
@@ -79,7 +79,7 @@ def count(title: str, records: RecordQuery, *, meaning: str, bad: bool = False) 
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.AREA)
         .reduce_options(ReduceDataOptions().calcs(["sum"]).values(False))
-        .thresholds(dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+        .thresholds(thresholds(steps))
         .targets([records.target().bucket_aggs([_by_time("2")])])
     )
 
@@ -101,13 +101,7 @@ def over_time(
         .line_width(0)
         .show_points(VisibilityMode.NEVER)
         .stacking(StackingConfig().mode(StackingMode.NORMAL).group("A"))
-        .legend(
-            VizLegendOptions()
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs(["sum"])
-        )
+        .legend(legend_below("sum"))
         .targets([query.bucket_aggs([_terms("2", field), _by_time("3")])])
     )
     return coloured(panel, colours)
@@ -121,15 +115,7 @@ def top(title: str, records: RecordQuery, field: str, heading: str, *, meaning: 
         .description(meaning)
         .datasource(log_source())
         .unit(units.Short)
-        .with_transformation(
-            DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "indexByName": {field: 0, "Count": 1},
-                    "renameByName": {field: heading, "Count": "Records"},
-                },
-            )
-        )
+        .with_transformation(in_order({field: heading, "Count": "Records"}))
         .targets([records.target().bucket_aggs([_terms("2", field)])])
     )
 
@@ -143,25 +129,8 @@ def newest(title: str, records: RecordQuery, *, meaning: str) -> table.Panel:
             .settings(elasticsearch.ElasticsearchRawDataSettings().size(str(RECORDS)))
         ]
     )
-    return (
-        table.Panel()
-        .title(title)
-        .description(meaning)
-        .datasource(log_source())
-        .with_transformation(
-            DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(COLUMNS)}})
-        )
-        .with_transformation(
-            DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "indexByName": {name: index for index, name in enumerate(COLUMNS)},
-                    "renameByName": COLUMNS,
-                },
-            )
-        )
-        .targets([query.bucket_aggs([])])
-    )
+    panel = table.Panel().title(title).description(meaning).datasource(log_source())
+    return with_columns(panel.targets([query.bucket_aggs([])]), COLUMNS)
 
 
 def _by_time(number: str) -> elasticsearch.DateHistogram:
