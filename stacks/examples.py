@@ -17,6 +17,8 @@ _EXAMPLES: Final = {
     "an example address": re.compile(r"\b(192\.0\.2|198\.51\.100|203\.0\.113)\.\d{1,3}\b"),
     "an example digest": re.compile(r"\b0{64}\b"),
     "an example commit": re.compile(r"\b0{40}\b"),
+    # Ed25519 in the form of RFC 8410, all zeros: there is no private key to it that anybody knows.
+    "an example public key": re.compile(r"MCowBQYDK2VwAyEA{44}="),
 }
 
 

@@ -19,6 +19,7 @@ from stacks.examples import example_values
         (f"registry/weights@sha256:{'0' * 64}", "an example digest"),
         (f"{'0' * 64}  config.json\n", "an example digest"),
         ("0" * 40, "an example commit"),
+        (f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyE{'A' * 44}=\n", "an example public key"),
     ],
 )
 def test_an_example_is_named_with_its_place(value: str, what: str) -> None:
@@ -29,7 +30,11 @@ def test_an_example_is_named_with_its_place(value: str, what: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["4111122223333", "my-example-projects", "example.company", "10.8.0.0/16", "0" * 41, 7, None, True],
+    [
+        *("4111122223333", "my-example-projects", "example.company", "10.8.0.0/16", "0" * 41),
+        f"MCowBQYDK2VwAyE{'A' * 43}B=",
+        *(7, None, True),
+    ],
 )
 def test_other_values_are_no_examples(value: object) -> None:
     assert list(example_values({"key": value})) == []

@@ -392,10 +392,10 @@ IMAGES: Final = {
     "kube-state-metrics": kube_state_metrics,
     "alert-relay": alert_relay,
     "trend-report": trend_report,
+    "audit": audit,
 }
 ON_REQUEST: Final = {
     "virtual-ip": virtual_ip_image,
-    "audit": audit,
     "log-setup": log_setup,
 }
 """Images that stack dev does without."""
