@@ -24,13 +24,22 @@ _INTRODUCTION: Final = """\
 
 {count} rules, every one of them mandatory: `pulumi preview` fails and `pulumi up` changes nothing while
 one is broken. {resource_count} judge single resources, before each is created or changed. {stack_count}
-judge the stack as a whole, at the end of the preview; an update with `--skip-preview` would hear of
-those only afterwards, so it is not used here.
+judge the stack as a whole, at the end of the preview.
 
 - **Use.** `PULUMI_OPTION_POLICY_PACK=policies` makes `pulumi up` and `pulumi preview` use the pack;
   `make` and `.toolchain/env` set it. `policies/analyzer` in its place starts sooner: the engine runs the pack
   itself, without a second language host. `pulumi policy analyze --file state.json --policy-pack policies`
   judges recorded state.
+- **Previews.** An update is let through if the same run of the engine has previewed it and nothing
+  mandatory was found (update-previewed), so a refused update changes nothing. With `--skip-preview` (or
+  `-f`) the first resource is refused, before anything is made. The same goes for `up()` of the Automation
+  API, which passes that flag, and for `pulumi watch`; a stack that is updated so lowers update-previewed
+  in its levels file, with a reason. `pulumi up --yes` and `pulumi up --plan` do preview. `pulumi refresh`,
+  `destroy` and `import` do not run policy packs. The pack knows the engine by its process: a preview that
+  has passed leaves a file in `$XDG_RUNTIME_DIR/autoglm-platform-previews`, or
+  `autoglm-platform-previews-<uid>` below `$TMPDIR` or `/tmp`, with the engine's process number and start,
+  the stack's name and a digest of the levels; the update takes it away. Whatever goes wrong with that
+  refuses the update and says why.
 - **Every shape.** Pods, every kind with a pod template, `…Patch`, items of a `…List`, and pod templates
   anywhere in a custom resource (Argo Rollouts, LeaderWorkerSet, KServe, Ray, Knative); the pods that
   prometheus-operator and ECK make of theirs, completed as they complete them, also where a resource names no

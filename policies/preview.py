@@ -12,6 +12,7 @@ from policies.rule import KUBERNETES, Option, Rule
 from policies.values import UNKNOWN, child, elements, entries, safe_key
 
 UNKNOWN_RULE: Final = "known-in-preview"
+PREVIEWED_RULE: Final = "update-previewed"
 
 _POD_FIELDS: Final = (
     "hostNetwork",
@@ -126,6 +127,19 @@ RULES: Final = (
         options={
             "required": Option({"type": "boolean"}, True, "false: such values are left to the update."),
         },
+    ),
+    Rule(
+        id=PREVIEWED_RULE,
+        severity="critical",
+        title="An update is previewed by the engine that makes it",
+        rationale="Else what comes before the first violation is made, and the stack is judged too late.",
+        fix=(
+            "run `pulumi up` without --skip-preview: one run previews, asks and updates. The Automation API "
+            "and `pulumi watch` never preview"
+        ),
+        # The pack asks policies.previewed once for all resources of an update.
+        judge=lambda resource: [],
+        types=frozenset(),
     ),
 )
 """Rules on previews."""

@@ -8,6 +8,8 @@ exemption becomes an advisory of `exemption`, so no run is silent about it.
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import os
 import sys
 import threading
@@ -24,7 +26,8 @@ from pulumi.runtime.proto import analyzer_pb2, plugin_pb2
 
 from policies.decoding import properties
 from policies.levels import Exemption, Level, Levels, LevelsError, parse
-from policies.preview import UNKNOWN_RULE, unknown_values
+from policies.preview import PREVIEWED_RULE, UNKNOWN_RULE, unknown_values
+from policies.previewed import Previews, Record
 from policies.resource import Resource
 from policies.rule import AnyRule, Rule, Severity, Stack, StackResource, StackRule
 from policies.values import UNKNOWN
@@ -86,6 +89,7 @@ class Pack:
         levels: Levels | None = None,
         *,
         preview: bool = False,
+        previews: Previews | None = None,
         today: Callable[[], datetime.date] = lambda: datetime.datetime.now(datetime.UTC).date(),
     ) -> None:
         self.rules: tuple[AnyRule, ...] = (*rules, *stack_rules)
@@ -93,6 +97,11 @@ class Pack:
         self._levels = levels or Levels()
         self.preview = preview
         """Values can be unknown."""
+        self._previews = previews or Previews()
+        self._record: Record | None = None
+        self._refused = False
+        self._unpreviewed: str | None = None
+        self._told = False
         self._today = today
         self._by_type: dict[str, tuple[Rule, ...]] = {}
         self._inputs: dict[str, Resource] = {}
@@ -107,6 +116,16 @@ class Pack:
                 "policy levels refused, nothing was judged:\n" + "\n".join(f"  {one}" for one in problems)
             )
         self._levels = levels
+        if self._record is not None:
+            digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+            self._record = self._record._replace(levels=digest)
+            self._unpreviewed = None if self.preview else self._previews.take(self._record)
+
+    def runs(self, stack: str, *, preview: bool) -> None:
+        """Hear that the engine previews or updates a stack, instead of judging recorded state."""
+        self.preview = preview
+        self._record = Record(stack, "")
+        self._unpreviewed = None if preview else "the engine has passed no levels"
 
     def judge(self, resource: Resource) -> list[Finding]:
         """What the rules say of a resource."""
@@ -116,7 +135,7 @@ class Pack:
             if rules is None:
                 rules = tuple(rule for rule in self._rules if rule.judges(resource.token))
                 self._by_type[resource.token] = rules
-        findings: list[Finding] = []
+        findings = self._of_update(resource)
         for rule in rules:
             if self._levels.level(rule.id) == "disabled":
                 continue
@@ -124,7 +143,26 @@ class Pack:
                 findings += self._findings(rule, unknown_values(resource), resource.urn)
             else:
                 findings += self._findings(rule, rule.violations(resource), resource.urn, resource)
+        self._note(findings)
         return findings
+
+    def _of_update(self, resource: Resource) -> list[Finding]:
+        """That an update was not previewed: on every resource, so that none is made with --continue-on-error
+        either; where the rule is lowered, once."""
+        if self._unpreviewed is None:
+            return []
+        rule = next((one for one in self._rules if one.id == PREVIEWED_RULE), None)
+        level = self._levels.level(PREVIEWED_RULE)
+        if rule is None or level == "disabled":
+            return []
+        with self._lock:
+            if self._told and level == "advisory":
+                return []
+            self._told = True
+        return self._findings(rule, [f"{self._unpreviewed}; {rule.fix}"], resource.urn)
+
+    def _note(self, findings: Sequence[Finding]) -> None:
+        self._refused = self._refused or any(one.level == "mandatory" for one in findings)
 
     def resource(self, token: str, found: Mapping[str, object], urn: str, protect: bool) -> Resource:
         """A resource with the settings of the stack."""
@@ -149,6 +187,10 @@ class Pack:
                 for one in exemptions
                 if (rule_id, one) not in self._used and any(one.covers(urn) for urn in urns)
             ]
+        self._note(findings)
+        # The engine asks this last, and only if nothing has stopped it before.
+        if self.preview and self._record is not None and not self._refused:
+            self._previews.passed(self._record)
         return findings
 
     def _completed(self, resource: StackResource) -> StackResource:
@@ -273,8 +315,10 @@ class Analyzer:
     def ConfigureStack(
         self, request: analyzer_pb2.AnalyzerStackConfigureRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.AnalyzerStackConfigureResponse:
-        """Hear whether this is a preview."""
-        self._pack.preview = request.dry_run
+        """Hear whether this is a preview or an update of a stack; recorded state is judged without a name."""
+        if request.stack:
+            stack = "/".join((request.organization, request.project, request.stack))
+            self._pack.runs(stack, preview=request.dry_run)
         return analyzer_pb2.AnalyzerStackConfigureResponse()
 
     def methods(self) -> grpc.GenericRpcHandler:
@@ -331,9 +375,17 @@ def _response(findings: Sequence[Finding], *, stack: bool = False) -> analyzer_p
     )
 
 
+def _hear(pack: Pack, environment: Mapping[str, str]) -> None:
+    """What a language host tells of the stack, before the engine does or, an older one, instead."""
+    names = ("PULUMI_ORGANIZATION", "PULUMI_PROJECT", "PULUMI_STACK")
+    if environment.get("PULUMI_STACK") and "PULUMI_DRY_RUN" in environment:
+        stack = "/".join(environment.get(name, "") for name in names)
+        pack.runs(stack, preview=environment["PULUMI_DRY_RUN"] == "true")
+
+
 def serve(pack: Pack) -> None:
     """Serve a pack to the engine that has started this process, until the process is ended."""
-    pack.preview = os.environ.get("PULUMI_DRY_RUN") == "true"
+    _hear(pack, os.environ)
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=_WORKERS),
         options=[

@@ -42,10 +42,10 @@ class Project:
         """`PULUMI_HOME`."""
         return self.root / "home"
 
-    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the engine; standard error is part of the output."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
-        environment |= {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the engine."""
+        return {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")} | {
             "PULUMI_HOME": str(self.home),
             "PULUMI_BACKEND_URL": f"file://{self.root}/state",
             "PULUMI_CONFIG_PASSPHRASE": "test",
@@ -53,16 +53,28 @@ class Project:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             **python_env.BYTE_CODE,
         }
-        return subprocess.run(
+
+    def pulumi(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the engine; standard error is part of the output."""
+        running = self.start(*arguments, **environment)
+        try:
+            output, _ = running.communicate(timeout=120)
+        except BaseException:
+            running.kill()
+            running.wait()
+            raise
+        return subprocess.CompletedProcess(running.args, running.returncode, output)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the engine; standard error is part of the output."""
+        return subprocess.Popen(
             [self.engine, *arguments, "--non-interactive", "--color", "never"],
             cwd=self.root,
-            env=environment,
+            env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
-            check=False,
         )
 
 

@@ -20,7 +20,7 @@ from toolchain import stack as toolchain_stack
 
 PROGRAM = Path(__file__).parent
 _LONGEST = 300
-"""Seconds; an update takes a quarter of a minute."""
+"""Seconds; an update takes a quarter of a minute, and its preview comes before."""
 
 
 def simulate(settings: Settings, stack: str) -> None:
@@ -106,8 +106,8 @@ class SimulatedStack:
         return run(command, env=self.environment, cwd=PROGRAM, timeout=_LONGEST)
 
     def up(self) -> Result:
-        """`pulumi up`; the policy pack judges each resource before it is made, with a preview or without."""
-        return self.run("up", "--yes", "--skip-preview")
+        """`pulumi up`, preview and update: the policy pack refuses an update without."""
+        return self.run("up", "--yes")
 
     def destroy(self) -> Result:
         """`pulumi destroy`."""
