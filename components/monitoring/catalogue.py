@@ -8,6 +8,7 @@ from components.monitoring.alerts.certificates import certificates
 from components.monitoring.alerts.delivery import delivery
 from components.monitoring.alerts.etcd import etcd
 from components.monitoring.alerts.kubernetes import kubernetes
+from components.monitoring.alerts.logs import logs
 from components.monitoring.alerts.model_service import model_service
 from components.monitoring.alerts.nodes import nodes
 from components.monitoring.alerts.objectives import service_objectives
@@ -31,5 +32,7 @@ def rule_groups(settings: Monitoring, stack: MonitoredStack) -> tuple[RuleGroup,
         groups.append(virtual_ip(settings, stack))
     if stack.audit_collectors:
         groups.append(audit(stack))
+    if stack.logging_namespace is not None:
+        groups.append(logs(stack, stack.logging_namespace))
     groups.append(delivery(stack))
     return tuple(groups)

@@ -55,6 +55,7 @@ STACK: Final = MonitoredStack(
     gpu_pools=("h100",),
     node_cidrs=("10.20.0.0/16",),
     audit_collectors=3,
+    logging_namespace="logging",
 )
 
 

@@ -141,7 +141,13 @@ def test_what_is_malformed_is_refused(changes: dict[str, Any]) -> None:
 
 def test_rules_are_only_about_what_the_stack_has() -> None:
     bare = replace(
-        STACK, etcd_members=None, virtual_ips=(), nvidia_gpus=0, cert_manager=False, audit_collectors=0
+        STACK,
+        etcd_members=None,
+        virtual_ips=(),
+        nvidia_gpus=0,
+        cert_manager=False,
+        audit_collectors=0,
+        logging_namespace=None,
     )
     left = {alert.area for alert in alerts(bare).values()}
     assert left == {"model", "kubernetes", "node", "monitoring"}
