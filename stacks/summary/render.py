@@ -109,10 +109,12 @@ def as_json(summary: Summary) -> str:
     """For programs."""
     document: dict[str, Any] = {"version": FORMAT_VERSION, **dataclasses.asdict(summary)}
     document["verdict"]["violations"] = [dataclasses.asdict(one) for one in summary.verdict.violations]
+    ceiling = document.pop("cost_ceiling")
     if summary.cost is not None:
         document["cost"] |= {
             name: getattr(summary.cost, name) for name in ("title", "low", "high", "unpriced")
         }
+        document["cost"]["ceiling"] = ceiling and ceiling.monthly_usd
     return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
 

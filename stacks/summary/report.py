@@ -11,6 +11,7 @@ from typing import Any, Final
 from components.eks.settings import EksCluster
 from components.onprem.plan import OnpremPlan
 from stacks.connectivity.report import Connectivity, connectivity
+from stacks.cost.ceiling import CostCeiling
 from stacks.cost.estimate import CostEstimate
 from stacks.plan import PlatformPlan, plan_settings
 from stacks.problems import SettingsError
@@ -48,6 +49,8 @@ class Summary:
     accelerators: tuple[AcceleratorPool, ...]
     cost: CostEstimate | None
     """None outside the clouds, and where settings were refused."""
+    cost_ceiling: CostCeiling | None
+    """What the settings allow; a plan that could cost more is refused."""
     images: tuple[Image, ...]
     charts: tuple[Chart, ...]
     """Of the plan: a preview without a registry does not know what is in them."""
@@ -67,6 +70,7 @@ def summarize(stack: str, preview: Preview, root: Path) -> Summary:
         changes=changes(preview.resources),
         accelerators=_accelerators(plan) if plan else (),
         cost=cost(plan) if plan else None,
+        cost_ceiling=plan.settings.cost_ceiling if plan else None,
         images=images(preview.resources),
         charts=_charts(plan) if plan else (),
         exposures=(*exposures(preview.resources, _private_api(plan)), *_virtual_ip(plan)),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stacks.connectivity.report import Connectivity
+from stacks.cost.ceiling import CostCeiling
 from stacks.cost.estimate import CostEstimate
 from stacks.summary.events import OPERATIONS, Violation
 from stacks.summary.images import Image
@@ -42,7 +43,7 @@ def sections(summary: Summary) -> list[Section]:
     if summary.accelerators:
         parts.append(_accelerators(summary))
     if summary.cost is not None:
-        parts.append(_cost(summary.cost))
+        parts.append(_cost(summary.cost, summary.cost_ceiling))
     if summary.images:
         parts.append(_images(summary.images, summary.charts))
     if summary.exposures:
@@ -82,9 +83,14 @@ def _accelerators(summary: Summary) -> Section:
     return Section("Accelerators", (), (Table(heading, rows),))
 
 
-def _cost(cost: CostEstimate) -> Section:
+def _cost(cost: CostEstimate, ceiling: CostCeiling | None) -> Section:
     sources = f"Prices: {'; '.join(cost.sources)}." if cost.sources else ""
-    text = tuple(sentence for sentence in (f"{cost.title}.", sources) if sentence)
+    held = ""
+    if ceiling is not None:
+        more = " and more" if cost.unpriced else ""
+        most = f"{ceiling.monthly_usd:,.0f} USD"
+        held = f"{cost.low:,.0f} to {cost.high:,.0f}{more} of the {most} that it may cost."
+    text = tuple(sentence for sentence in (f"{cost.title}.", held, sources) if sentence)
     heading = ("what", "how many", "low", "high", "note")
     return Section("Cost", text, (Table(heading, tuple(cost.rows())),))
 

@@ -55,7 +55,7 @@ def from_summary(summary: Mapping[str, Any], root: Path) -> Stack:
         judged=tuple(rule["rule"] for rule in policies["rules"]),
         changes=counts | {"unchanged": summary["changes"]["unchanged"]},
         disruptive=tuple(summary["changes"]["disruptive"]),
-        cost=cost and Cost(cost["currency"], str(cost["low"]), str(cost["high"]), tuple(cost["unpriced"])),
+        cost=cost and _cost(cost),
         violations=_findings(name, violations, root),
         advisories=_findings(name, policies["advisories"], root),
         exemptions=tuple(
@@ -91,6 +91,11 @@ def from_analysis(name: str, analysis: Preview, errors: Sequence[str], root: Pat
 def without_summary(name: str, error: str) -> Stack:
     """A stack whose preview ended before there was anything to summarize."""
     return Stack(name, "preview", False, (error,), (), (), {}, (), None, (), (), ())
+
+
+def _cost(cost: Mapping[str, Any]) -> Cost:
+    ceiling = None if cost["ceiling"] is None else str(cost["ceiling"])
+    return Cost(cost["currency"], str(cost["low"]), str(cost["high"]), ceiling, tuple(cost["unpriced"]))
 
 
 def _plain(found: Violation) -> dict[str, str]:

@@ -99,7 +99,8 @@ def _cost(cost: Cost | None) -> str:
     if cost is None:
         return "—"
     more = " and more" if cost.unpriced else ""
-    return f"{_amount(cost.low)}–{_amount(cost.high)} {_code(cost.currency)}{more}"
+    ceiling = "" if cost.ceiling is None else f" of {_amount(cost.ceiling)}"
+    return f"{_amount(cost.low)}–{_amount(cost.high)}{more}{ceiling} {_code(cost.currency)}"
 
 
 def _amount(text: str) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
-FORMAT_VERSION: Final = 1
-"""Of the document; raised when a field changes its meaning or goes away."""
+FORMAT_VERSION: Final = 2
+"""Of the document; raised when a field is added, changes its meaning or goes away. 2: `cost.ceiling`."""
 
 MAX_BYTES: Final = 4 * 2**20
 """A document of three stacks and all rules has about 0.2 MB."""
@@ -82,6 +82,8 @@ class Cost:
     currency: str
     low: str
     high: str
+    ceiling: str | None
+    """What the stack may cost at most, by its settings (`costCeiling`)."""
     unpriced: tuple[str, ...]
 
 

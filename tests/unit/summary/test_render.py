@@ -132,7 +132,7 @@ def test_charts_of_the_plan_are_told_by_version_and_digest() -> None:
         for key, value in raw_stack("onprem").items()
     }
     found = summarize("onprem", preview(prelude(config), step(SERVER, "phone", spec=pod(PINNED))), paths.ROOT)
-    assert [(chart.release, chart.version) for chart in found.charts] == [("cert-manager", "v1.21.0")]
+    assert ("cert-manager", "v1.21.0") in [(chart.release, chart.version) for chart in found.charts]
     (line,) = [line for line in render.text(found).splitlines() if line.lstrip().startswith("cert-manager ")]
     assert "v1.21.0" in line
     assert f"/charts/cert-manager@sha256:{'0' * 64}" in line

@@ -24,7 +24,7 @@ def test_a_refused_change_is_explained_with_the_fix() -> None:
     seen = _seen(text)
     assert "## Verdict: refused by policy" in seen
     assert "| stack | verdict | create | cost a month | rules | exemptions |" in seen
-    assert "| staging | passed | 180 | 5,789–54,748 USD | 1 | 1 |" in seen
+    assert "| staging | passed | 180 | 5,789–54,747 of 60,000 USD | 1 | 1 |" in seen
     assert "| prod | **refused**: 1 violation | 180 |" in seen
     assert "**container-memory-limit** (high): Every container has a memory limit" in seen
     assert "Fix: set resources.limits.memory" in seen
