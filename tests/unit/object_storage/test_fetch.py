@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
-from moto import mock_aws
 
-from tests.unit.object_storage import aws
+from tests.harness.buckets import (
+    MOTO,
+    assert_locked,
+    assert_not_deletable,
+    registered_buckets,
+)
 from tests.unit.object_storage.examples import ACCOUNT, plan, s3_graph
 from weights.download import Backoff
 from weights.errors import Refused
@@ -22,8 +24,7 @@ from weights.sources import parse_source
 from weights.store import Store
 from weights.sums import Manifest
 
-# moto looks at every attribute of every module, deprecated ones of the SDKs too.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = MOTO
 
 FILES = {"config.json": b"{}", "model.safetensors": b"\1" * (2**20 + 1), "empty.txt": b""}
 PREFIX = "phone/v1"
@@ -31,14 +32,9 @@ PLAN = plan()
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    graph, _ = s3_graph(PLAN)
-    with mock_aws():
-        yield aws.apply(graph, ACCOUNT.region)
+def s3() -> Iterator[Any]:
+    with registered_buckets(s3_graph(PLAN)[0], ACCOUNT.region) as client:
+        yield client
 
 
 def publish(s3: Any, files: dict[str, bytes]) -> None:
@@ -113,16 +109,11 @@ def record(s3: Any) -> dict[str, str]:
 
 
 def test_f43_a_record_is_locked_for_its_retention_without_asking(s3: Any, record: dict[str, str]) -> None:
-    head = s3.head_object(**record)
-    assert head["ObjectLockMode"] == "COMPLIANCE"
-    left = head["ObjectLockRetainUntilDate"] - datetime.datetime.now(datetime.UTC)
-    assert left > datetime.timedelta(days=399)
+    assert_locked(s3, record, 400)
 
 
 def test_f43_a_locked_record_cannot_be_deleted(s3: Any, record: dict[str, str]) -> None:
-    for more in ({}, {"BypassGovernanceRetention": True}):
-        with pytest.raises(ClientError, match="AccessDenied"):
-            s3.delete_object(**record, **more)
+    assert_not_deletable(s3, record)
 
 
 def test_f43_an_overwritten_record_is_still_there(s3: Any, record: dict[str, str]) -> None:
