@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from components.common.demand import Demand
+from components.common.demand import Demand, pod_demand
 from components.common.quantities import format_bytes
 from components.etcd.plan import EtcdPlan
 from components.model_store.sources import FileSource
@@ -45,19 +45,11 @@ def quota_problems(settings: Settings, cluster: ClusterPlan, etcd: EtcdPlan | No
 
 def _model_demand(model: Model) -> Demand:
     """Of all servers of a model and its fetch Job."""
-    server, fetch = model.resources, model.fetch.resources
-    source = model.source if isinstance(model.source, FileSource) else None
-    cpu = server.cpu * model.replicas + fetch.cpu
-    return Demand(
-        cpu=cpu,
-        cpu_limits=cpu,
-        memory=server.memory * model.replicas + fetch.memory,
-        ephemeral_storage=server.ephemeral_storage * model.replicas + fetch.ephemeral_storage,
-        storage=model.storage.size + (source.size if source else 0),
-        claims=2 if source else 1,
-        pods=model.replicas + 1,
-        jobs=1,
-    )
+    servers = pod_demand(model.resources) * model.replicas
+    fetch = pod_demand(model.fetch.resources, storage=model.storage.size, jobs=1)
+    if not isinstance(model.source, FileSource):
+        return servers + fetch
+    return servers + fetch + Demand(storage=model.source.size, claims=1)
 
 
 def _accelerator_problems(settings: Settings, cluster: ClusterPlan) -> Iterator[Problem]:

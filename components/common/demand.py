@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Protocol
+
+
+class Held(Protocol):
+    """What a container asks for and is held to."""
+
+    @property
+    def cpu(self) -> int:
+        """Thousandths of a CPU."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes."""
+
+    @property
+    def ephemeral_storage(self) -> int:
+        """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +48,21 @@ class Demand:
 
     def __mul__(self, number: int) -> Demand:
         return Demand(*(getattr(self, one.name) * number for one in fields(Demand)))
+
+
+def pod_demand(container: Held, *, storage: int = 0, jobs: int = 0) -> Demand:
+    """Of a pod with one container, whose requests equal its limits.
+
+    :param storage: bytes of its persistent volume; 0: it has none.
+    :param jobs: Jobs that it is of, ended ones that are kept included.
+    """
+    return Demand(
+        cpu=container.cpu,
+        cpu_limits=container.cpu,
+        memory=container.memory,
+        ephemeral_storage=container.ephemeral_storage,
+        storage=storage,
+        claims=1 if storage else 0,
+        pods=1,
+        jobs=jobs,
+    )

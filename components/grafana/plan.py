@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from components.common.demand import Demand
+from components.common.demand import Demand, pod_demand
 from components.common.problems import Problem
 from components.grafana.configuration import (
     NOTHING,
@@ -69,14 +69,7 @@ class GrafanaPlan:
     @property
     def demand(self) -> Demand:
         """Of its replicas, and of one more while it is updated."""
-        resources, pods = self.settings.resources, self.settings.replicas + 1
-        return Demand(
-            cpu=resources.cpu * pods,
-            cpu_limits=resources.cpu * pods,
-            memory=resources.memory * pods,
-            ephemeral_storage=resources.ephemeral_storage * pods,
-            pods=pods,
-        )
+        return pod_demand(self.settings.resources) * (self.settings.replicas + 1)
 
     @property
     def digest(self) -> str:

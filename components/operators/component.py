@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import helm, meta, networking, scheduling
 
+from components.common.demand import Demand, pod_demand
 from components.common.labels import object_labels
 from components.common.network_policies import Flow, isolation, networks, pods_elsewhere, pods_in
+from components.common.workloads import object_metadata
 from components.operators.plan import (
     PRIORITY_CLASS,
     ApiServer,
@@ -82,7 +84,7 @@ class _Operator(pulumi.ComponentResource):
             TenantNamespaceArgs(
                 namespace=operator.namespace,
                 pod_security_version=args.pod_security_version,
-                quota=_quota(operator),
+                quota=Quota.of(pod_demand(operator.container) * operator.pods + Demand(jobs=operator.jobs)),
                 container_limits=ContainerLimits(default=operator.container, maximum=operator.container),
                 protect=args.protect,
             ),
@@ -92,10 +94,10 @@ class _Operator(pulumi.ComponentResource):
         before += [
             networking.v1.NetworkPolicy(
                 f"{access.name}-access",
-                metadata=meta.v1.ObjectMetaArgs(
-                    name=access.name,
-                    namespace=tenant.name,
-                    labels=object_labels(operator.name, operator.name, component="operator"),
+                metadata=object_metadata(
+                    access.name,
+                    tenant.name,
+                    object_labels(operator.name, operator.name, component="operator"),
                 ),
                 spec=_isolation(access, args.plan),
                 opts=pulumi.ResourceOptions(parent=self),
@@ -121,20 +123,6 @@ class _Operator(pulumi.ComponentResource):
                 )
             )
         self.register_outputs({})
-
-
-def _quota(operator: OperatorPlan) -> Quota:
-    container, pods = operator.container, operator.pods
-    return Quota(
-        cpu=pods * container.cpu,
-        cpu_limits=pods * container.cpu,
-        memory=pods * container.memory,
-        ephemeral_storage=pods * container.ephemeral_storage,
-        storage=0,
-        persistent_volume_claims=0,
-        pods=pods,
-        jobs=operator.jobs,
-    )
 
 
 def _isolation(access: PodAccess, plan: OperatorsPlan) -> networking.v1.NetworkPolicySpecArgs:

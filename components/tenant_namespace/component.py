@@ -9,9 +9,11 @@ from typing import Literal
 import pulumi
 from pulumi_kubernetes import core, meta, networking
 
+from components.common.demand import Demand
 from components.common.labels import object_labels
 from components.common.outputs import known_after
 from components.common.quantities import Resources, format_bytes, format_millicores
+from components.common.workloads import object_metadata
 
 SERVICE_ACCOUNT = "workload"
 
@@ -39,6 +41,20 @@ class Quota:
     """Ports that such Services take on every node."""
     accelerators: Mapping[str, int] = field(default_factory=dict)
     """By extended resource name, 0 forbids; what is not named is not limited by the API server."""
+
+    @classmethod
+    def of(cls, demand: Demand) -> Quota:
+        """What is demanded and nothing beside it."""
+        return cls(
+            cpu=demand.cpu,
+            cpu_limits=demand.cpu_limits,
+            memory=demand.memory,
+            ephemeral_storage=demand.ephemeral_storage,
+            storage=demand.storage,
+            persistent_volume_claims=demand.claims,
+            pods=demand.pods,
+            jobs=demand.jobs,
+        )
 
     def hard(self) -> dict[str, str]:
         """The `hard` section of a ResourceQuota."""
@@ -120,7 +136,7 @@ class TenantNamespace(pulumi.ComponentResource):
         self.name = known_after(args.namespace, namespace)
 
         def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=object_name, namespace=self.name, labels=labels)
+            return object_metadata(object_name, self.name, labels)
 
         networking.v1.NetworkPolicy(
             f"{name}-default-deny",

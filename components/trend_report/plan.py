@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from components.common.demand import Demand
+from components.common.demand import Demand, pod_demand
 from components.common.problems import Problem
 from components.common.quantities import MIB, Resources
 from components.monitoring import ports
@@ -68,16 +68,7 @@ class TrendReportPlan:
     @property
     def demand(self) -> Demand:
         """What it takes of the namespace's quota while a report is made."""
-        return Demand(
-            cpu=RESOURCES.cpu,
-            cpu_limits=RESOURCES.cpu,
-            memory=RESOURCES.memory,
-            ephemeral_storage=RESOURCES.ephemeral_storage,
-            storage=self.settings.storage.size,
-            claims=1,
-            pods=1,
-            jobs=KEPT_JOBS + 1,
-        )
+        return pod_demand(RESOURCES, storage=self.settings.storage.size, jobs=KEPT_JOBS + 1)
 
 
 def plan_trend_report(

@@ -162,16 +162,7 @@ class Observability:
             TenantNamespaceArgs(
                 namespace=name,
                 pod_security_version=self._pod_security_version,
-                quota=Quota(
-                    cpu=demand.cpu,
-                    cpu_limits=demand.cpu_limits,
-                    memory=demand.memory,
-                    ephemeral_storage=demand.ephemeral_storage,
-                    storage=demand.storage,
-                    persistent_volume_claims=demand.claims,
-                    pods=demand.pods,
-                    jobs=demand.jobs + _SPARE_JOBS,
-                ),
+                quota=Quota.of(demand + Demand(jobs=_SPARE_JOBS)),
                 container_limits=ContainerLimits(
                     default=_DEFAULT,
                     maximum=Resources(
