@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from components.audit.plan import METRICS_PORT, NAME, AuditPlan, Logs, plan_audit
 from components.audit.settings import CONTROL_PLANE, Audit
@@ -37,7 +37,8 @@ def plan_stack_audit(
         managed_api_server=isinstance(cluster.below, EksPlan | GkePlan),
         nodes=_nodes(audit, cluster),
     )
-    return plan, list(below(SECTION, problems))
+    problems += _pool(audit, cluster)
+    return (None if problems else plan), list(below(SECTION, problems))
 
 
 def scraped_audit(settings: Settings, namespace: str) -> tuple[Scraped, ...]:
@@ -52,6 +53,27 @@ def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:
     if isinstance(below_it, OnpremPlan):
         return Logs(model, (f"{below_it.settings.entry_namespace}_*/{_PROXY_CONTAINER}/*.log*",))
     return Logs(model)
+
+
+def _pool(audit: Audit, cluster: ClusterPlan) -> Iterator[Problem]:
+    """Each node that is collected from has a collector and a volume of its own."""
+    pool = cluster.pool(audit.node_selector.get(NODE_POOL, ""))
+    if pool is None:
+        return
+    if pool.min_nodes != pool.max_nodes:
+        yield Problem(
+            "nodeSelector",
+            f"pool {pool.name!r} has {pool.min_nodes} to {pool.max_nodes} nodes, and collectors do not "
+            "come and go with them; name a pool of a fixed size, or make minNodes and maxNodes the same",
+        )
+    tolerated = {one.shape() for one in audit.tolerations}
+    for taint in pool.taints:
+        if taint not in tolerated and taint.key != CONTROL_PLANE:
+            yield Problem(
+                "tolerations",
+                f"pool {pool.name!r} has the taint {taint.key}={taint.value}:{taint.effect}, and no collector would run "
+                "there; add it",
+            )
 
 
 def _nodes(audit: Audit, cluster: ClusterPlan) -> int | None:
