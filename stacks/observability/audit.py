@@ -71,8 +71,8 @@ def _pool(audit: Audit, cluster: ClusterPlan) -> Iterator[Problem]:
         if taint not in tolerated and taint.key != CONTROL_PLANE:
             yield Problem(
                 "tolerations",
-                f"pool {pool.name!r} has the taint {taint.key}={taint.value}:{taint.effect}, and no collector "
-                "would run there; add it",
+                f"pool {pool.name!r} has the taint {taint.key}={taint.value}:{taint.effect}, and no "
+                "collector would run there; add it",
             )
 
 
