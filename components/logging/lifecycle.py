@@ -16,6 +16,7 @@ from components.monitoring.durations import DAY, HOUR, MINUTE
 
 PREFIX: Final = "autoglm"
 READER_ROLE: Final = "logs_reader"
+AUDIT_READER_ROLE: Final = "audit_reader"
 _KEYWORD: Final = {"type": "keyword", "ignore_above": 1024}
 _NUMBER: Final = {"type": "long"}
 
@@ -60,14 +61,15 @@ def calls(plan: LoggingPlan) -> tuple[Call, ...]:
             f"/_index_template/{PREFIX}-logs-daily",
             _template("logs-daily", "logs-mappings", "logs-2*", priority=250, data_stream=False),
         ),
-        Call(
-            f"/_security/role/{READER_ROLE}",
-            {
-                "cluster": ["monitor"],
-                "indices": [{"names": ["logs-*"], "privileges": ["read", "view_index_metadata"]}],
-            },
-        ),
+        _reader(READER_ROLE, "logs-*"),
+        _reader(AUDIT_READER_ROLE, f"logs-audit-{DATA_STREAM_NAMESPACE}"),
     )
+
+
+def _reader(role: str, names: str) -> Call:
+    """A role that may read indices, and nothing else."""
+    indices = {"names": [names], "privileges": ["read", "view_index_metadata"]}
+    return Call(f"/_security/role/{role}", {"cluster": ["monitor"], "indices": [indices]})
 
 
 def data_stream_phases(plan: LoggingPlan) -> dict[str, Any]:

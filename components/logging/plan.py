@@ -108,7 +108,7 @@ class LoggingPlan:
     @property
     def elasticsearch_url(self) -> str:
         """Elasticsearch's API, by the Service that ECK makes."""
-        return f"https://{NAME}-es-http.{self.settings.namespace}.svc:9200"
+        return elasticsearch_url(self.settings.namespace)
 
     @property
     def kibana_url(self) -> str:
@@ -126,6 +126,11 @@ def _demand(cpu: int, memory: int, storage: int = 0) -> Demand:
         claims=1 if storage else 0,
         pods=1,
     )
+
+
+def elasticsearch_url(namespace: str) -> str:
+    """Elasticsearch's API, by the Service that ECK makes."""
+    return f"https://{NAME}-es-http.{namespace}.svc:9200"
 
 
 def logstash_host(namespace: str) -> str:

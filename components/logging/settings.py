@@ -178,8 +178,10 @@ class Logging(FrozenModel):
     """How long Logstash or Elasticsearch may be down before a node stops reading its logs."""
     readers: tuple[DnsLabel, ...] = ()
     """Secrets of type `kubernetes.io/basic-auth` in the namespace, with a key `roles` that names
-    `logs_reader`: users who may read logs and nothing else, such as Grafana."""
+    `logs_reader` (all logs, audit records included) or `audit_reader` (audit records alone): users who may
+    read these and nothing else, such as Grafana."""
     reader_namespaces: tuple[DnsLabel, ...] = ()
-    """Namespaces whose pods may reach Elasticsearch's API, such as Grafana's."""
+    """Namespaces whose pods may reach Elasticsearch's API. That of the stack's own Grafana is let in by its
+    `logStore`."""
     kibana_clients: tuple[DnsLabel, ...] = ()
     """Namespaces whose pods may reach Kibana, such as an ingress controller's."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.audit.plan import NAME as AUDIT
-from components.audit.plan import AuditPlan
 from components.common.problems import Problem, below
 from components.grafana.plan import DataSource, GrafanaPlan, LogStoreSource, plan_grafana
-from components.logging.plan import DATA_STREAM_NAMESPACE, LoggingPlan
+from components.logging.plan import DATA_STREAM_NAMESPACE, elasticsearch_url
 from components.logging.plan import NAME as LOGS
 from components.monitoring.plan import MonitoringPlan
 from stacks.settings import Settings
@@ -19,12 +18,7 @@ _ELASTICSEARCH_PORT = 9200
 
 
 def plan_stack_dashboards(
-    settings: Settings,
-    images: Mapping[str, str],
-    *,
-    monitoring: MonitoringPlan | None,
-    logging: LoggingPlan | None = None,
-    audit: AuditPlan | None = None,
+    settings: Settings, images: Mapping[str, str], *, monitoring: MonitoringPlan | None
 ) -> tuple[GrafanaPlan | None, list[Problem]]:
     """The plan, or None where the section is absent; problems with the paths of the whole file.
 
@@ -51,20 +45,23 @@ def plan_stack_dashboards(
             port=_PROMETHEUS_PORT,
             pod_labels={"app.kubernetes.io/name": "prometheus"},
         ),
-        logs=_log_store(logging) if logging is not None and audit is not None else None,
+        logs=_log_store(settings),
         audit_metrics=any(one.name == AUDIT for one in monitoring.scraped),
     )
     return plan, list(below(SECTION, problems))
 
 
-def _log_store(logging: LoggingPlan) -> LogStoreSource:
-    """Elasticsearch, with the labels that ECK gives its pods."""
+def _log_store(settings: Settings) -> LogStoreSource | None:
+    """Elasticsearch, with the labels that ECK gives its pods; None where it has no audit records."""
+    if settings.logging is None or settings.audit is None:
+        return None
+    namespace = settings.logging.namespace
     return LogStoreSource(
         DataSource(
-            url=logging.elasticsearch_url,
+            url=elasticsearch_url(namespace),
             port=_ELASTICSEARCH_PORT,
             pod_labels={"elasticsearch.k8s.elastic.co/cluster-name": LOGS},
-            namespace=logging.settings.namespace,
+            namespace=namespace,
         ),
         index=f"logs-audit-{DATA_STREAM_NAMESPACE}",
     )

@@ -75,9 +75,7 @@ def plan_observability(
         settings, cluster, images, Observed(stack, etcd, model_scheme, _scraped(settings))
     )
     problems += found
-    dashboards, found = plan_stack_dashboards(
-        settings, images, monitoring=monitoring, logging=logging, audit=audit
-    )
+    dashboards, found = plan_stack_dashboards(settings, images, monitoring=monitoring)
     problems += found
     report, found = plan_stack_report(settings, stack, images, cost)
     problems += found
