@@ -15,6 +15,10 @@ Properties = Mapping[str, object]
 
 _ESCALATING_VERBS: Final = frozenset({"bind", "escalate", "impersonate"})
 _ESCALATING_RESOURCES: Final = frozenset({"nodes/proxy", "pods/exec", "pods/attach", "serviceaccounts/token"})
+_READING: Final = frozenset({"get", "list", "watch"})
+_WRITING: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_WEBHOOKS: Final = frozenset({"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})
+"""Who sets an admission webhook reads and changes every object that is written after that."""
 _ADMIN_ROLES: Final = frozenset({"cluster-admin", "system:master", "system:masters"})
 _EVERYBODY: Final = frozenset(
     {"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"}
@@ -25,16 +29,17 @@ CREDENTIAL_NAME: Final = re.compile(
 _CREDENTIAL_FLAG: Final = re.compile(r"--(?:api[-_]key|hf[-_]token|token|password)(?:[= ]|$)")
 
 
-def _rules(resource: Resource) -> Iterator[tuple[str, object]]:
+def _rules(resource: Resource) -> Iterator[tuple[str, object, bool]]:
+    """Rules of roles: their path, they themselves, and whether they can hold in every namespace."""
     for role in resource.of_kind("Role", "ClusterRole"):
         for index, rule in elements(child(role.body, "rules")):
-            yield f"{role} {role.at('rules')}[{index}]", rule
+            yield f"{role} {role.at('rules')}[{index}]", rule, role.kind == "ClusterRole"
 
 
 def _wildcards(resource: Resource) -> list[str]:
     return [
         f"{path}.{key}: includes *"
-        for path, rule in _rules(resource)
+        for path, rule, _ in _rules(resource)
         for key in ("verbs", "resources", "apiGroups", "nonResourceURLs")
         if any(isinstance(item, str) and "*" in item for _, item in elements(child(rule, key)))
     ]
@@ -42,19 +47,20 @@ def _wildcards(resource: Resource) -> list[str]:
 
 def _escalation(resource: Resource) -> list[str]:
     found: list[str] = []
-    for path, rule in _rules(resource):
+    for path, rule, cluster_wide in _rules(resource):
         for key, refused in (("verbs", _ESCALATING_VERBS), ("resources", _ESCALATING_RESOURCES)):
             stated = {item for _, item in elements(child(rule, key)) if isinstance(item, str)}
             found += [f"{path}.{key}: includes {item}" for item in sorted(stated & refused)]
-    for role in resource.of_kind("ClusterRole"):
-        for index, rule in elements(child(role.body, "rules")):
-            resources = {item for _, item in elements(child(rule, "resources")) if isinstance(item, str)}
-            verbs = {item for _, item in elements(child(rule, "verbs")) if isinstance(item, str)}
-            named = child(rule, "resourceNames")
-            if "secrets" in resources and verbs & {"get", "list", "watch"} and not named:
-                found.append(
-                    f"{role} {role.at('rules')}[{index}].resources: includes secrets of every namespace"
-                )
+        resources, verbs = (
+            {item for _, item in elements(child(rule, key)) if isinstance(item, str)}
+            for key in ("resources", "verbs")
+        )
+        if child(rule, "resourceNames"):
+            continue
+        if cluster_wide and "secrets" in resources and verbs & (_READING | _WRITING):
+            found.append(f"{path}.resources: includes secrets of every namespace")
+        if verbs & _WRITING:
+            found += [f"{path}.resources: includes any of {name}" for name in sorted(resources & _WEBHOOKS)]
     return found
 
 
@@ -121,9 +127,13 @@ RULES: Final = (
         severity="critical",
         title="No role leads to more rights than it states",
         rationale=(
-            "Binding, impersonating, entering pods or reading every secret makes an administrator of anybody."
+            "Binding, impersonating, entering pods, every secret or any admission webhook makes an "
+            "administrator of anybody."
         ),
-        fix="remove the verb or resource; for secrets, name them in a Role of their namespace",
+        fix=(
+            "remove the verb or resource; name secrets in a Role of their namespace, and webhooks in "
+            "resourceNames"
+        ),
         judge=_escalation,
     ),
     Rule(

@@ -71,9 +71,11 @@ def _tags(container: Container) -> list[str]:
     for path, image in _images(container):
         if image is None:
             found.append(f"{path}: is missing")
+        elif image.digest:
+            continue  # decides what runs, whatever the tag
         elif image.tag == "latest":
             found.append(f"{path}: has the tag latest")
-        elif not image.tag and not image.digest:
+        elif not image.tag:
             found.append(f"{path}: has no tag, which means latest")
     return found
 
