@@ -38,7 +38,7 @@ def prod(**changes: Any) -> dict[str, Any]:
     return raw
 
 
-def test_on_machines_of_ones_own_all_three_sources_are_collected() -> None:
+def test_on_machines_of_ones_own_all_three_sources_are_looked_for() -> None:
     plan = trail("onprem")
     assert plan.trails == ("audit-collector-0", "audit-collector-1", "audit-collector-2")
     assert [argument.partition("=")[0] for argument in plan.inputs] == [
