@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from components.monitoring.objects import API_VERSION
 from tests.harness import api_server
 from tests.harness.api_server import ApiServer
-from tests.unit.graph import Registration
-from tests.unit.monitoring.test_components import build, objects, whole
+from tests.unit.graph import Registration, objects
+from tests.unit.monitoring.test_components import build
 from toolchain import golang, paths
 from toolchain.errors import ToolchainError
 
@@ -60,11 +58,6 @@ def graph() -> list[Registration]:
     return build()
 
 
-def manifest(item: Registration) -> dict[str, Any]:
-    found: dict[str, Any] = whole(copy.deepcopy(dict(item.inputs)))
-    return found
-
-
 def test_every_object_is_admitted(server: ApiServer, graph: list[Registration]) -> None:
     # What a Secret holds is hidden from here.
     wanted = [item for item in objects(graph) if item.inputs.get("kind") not in (None, "Secret")]
@@ -73,7 +66,7 @@ def test_every_object_is_admitted(server: ApiServer, graph: list[Registration]) 
     }
     refused = {}
     for item in wanted:
-        answer = server.create(manifest(item), dry_run=True)
+        answer = server.create(item.document, dry_run=True)
         if not answer.accepted:
             refused[item.name] = answer.message
     assert refused == {}
@@ -93,7 +86,7 @@ def test_what_the_definitions_forbid_is_refused(
 ) -> None:
     kind, key, value = MUTANTS[case]
     (item,) = (one for one in objects(graph) if one.inputs.get("kind") == kind)
-    wrong = manifest(item)
+    wrong = item.document
     assert wrong["apiVersion"] == API_VERSION
     wrong["spec"][key] = value
     answer = server.create(wrong, dry_run=True)

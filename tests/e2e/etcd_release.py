@@ -191,22 +191,13 @@ def _manifests(plan: EtcdPlan) -> list[Json]:
         del tenant
 
     registered = [item for item in record(program)[0] if not item.type.startswith(("pulumi:", "autoglm:"))]
-    objects: list[Json] = [_whole_numbers(dict(item.inputs)) for item in registered]
+    objects: list[Json] = [item.document for item in registered]
     return sorted(objects, key=lambda item: _order(item["kind"]))
 
 
 def _order(kind: str) -> int:
     first: Sequence[str] = ("Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "NetworkPolicy")
     return first.index(kind) if kind in first else len(first)
-
-
-def _whole_numbers(value: Any) -> Any:
-    """Protobuf has no integers; Kubernetes has little else."""
-    if isinstance(value, dict):
-        return {key: _whole_numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @contextmanager

@@ -165,22 +165,13 @@ def _manifests(plan: VirtualIpPlan, image: str, upstream: str) -> list[Json]:
         VirtualIp("entry", args, pulumi.ResourceOptions(providers=[provider]))
 
     registered = [item for item in record(program)[0] if not item.type.startswith(("pulumi:", "autoglm:"))]
-    objects = [_whole_numbers(dict(item.inputs)) for item in registered]
+    objects = [item.document for item in registered]
     for item in objects:
         if item["kind"] == "DaemonSet":
             for container in item["spec"]["template"]["spec"]["containers"]:
                 # Critical pods displace others; these must fit beside the model server.
                 container["resources"]["requests"]["cpu"] = "5m"
     return sorted(objects, key=lambda item: item["kind"] != "Namespace")
-
-
-def _whole_numbers(value: Any) -> Any:
-    """Protobuf has no integers; Kubernetes has little else."""
-    if isinstance(value, dict):
-        return {key: _whole_numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @contextmanager

@@ -33,6 +33,11 @@ class Registration:
         """Kubernetes kind, or the last part of a component's token."""
         return self.type.rsplit(":", 1)[1]
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The inputs as Kubernetes has them: protobuf has no integers, Kubernetes little else."""
+        return {key: _whole(value) for key, value in self.inputs.items()}
+
     def snapshot(self) -> dict[str, Any]:
         """What a reader of the snapshot should see; the rest is Pulumi's."""
         options = {
@@ -46,6 +51,19 @@ class Registration:
             "inputs": dict(self.inputs),
             "options": {key: value for key, value in options.items() if value},
         }
+
+
+def objects(graph: list[Registration]) -> list[Registration]:
+    """Those of the cluster."""
+    return [item for item in graph if item.type.startswith("kubernetes:")]
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class _Mocks(pulumi.runtime.Mocks):

@@ -16,7 +16,7 @@ from stacks.plan import plan_platform
 from stacks.platform import build_platform
 from stacks.targets.target import Target
 from tests.unit.examples import CATALOGUE, CUDA, FILE, IMAGES, STACK, SUMS, VERSIONS, raw, settings
-from tests.unit.graph import CLUSTER_IP, Registration, record
+from tests.unit.graph import CLUSTER_IP, Registration, objects, record
 
 ALL_IMAGES = IMAGES | {"vllm": f"registry.example/vllm@sha256:{'3' * 64}"}
 HUB = {
@@ -54,10 +54,6 @@ def graph(request: pytest.FixtureRequest) -> Iterator[list[Registration]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "load_catalogue", lambda _: CATALOGUE)
         yield build(STACKS[request.param])[0]
-
-
-def objects(graph: list[Registration]) -> list[Registration]:
-    return [item for item in graph if item.type.startswith("kubernetes:")]
 
 
 def of_kind(graph: list[Registration], kind: str) -> list[Registration]:
@@ -105,18 +101,9 @@ def test_outputs() -> None:
 
 def test_every_object_is_valid_kubernetes(graph: list[Registration]) -> None:
     for item in objects(graph):
-        document = _whole_numbers(dict(item.inputs))
+        document = item.document
         document["metadata"].setdefault("name", item.name)
         kubernetes_validate.validate(document, VERSIONS.kubernetes.rsplit(".", 1)[0], strict=True)
-
-
-def _whole_numbers(value: Any) -> Any:
-    """Protobuf has no integers; Kubernetes has little else."""
-    if isinstance(value, dict):
-        return {key: _whole_numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def test_every_object_is_a_child_of_a_component_and_uses_the_explicit_provider(

@@ -17,9 +17,8 @@ from components.monitoring.component import (
 )
 from components.monitoring.objects import API_VERSION
 from components.monitoring.relay import ROBOTS
-from policies.catalogue import RULES
-from policies.resource import Resource
-from tests.unit.graph import Registration, record
+from tests.unit.graph import Registration, objects, record
+from tests.unit.judgement import breaches
 from tests.unit.monitoring.examples import IMAGES, RUNBOOKS, plan
 
 AGENTS_NEED = {
@@ -51,10 +50,6 @@ def graph() -> list[Registration]:
     return build()
 
 
-def objects(graph: list[Registration]) -> list[Registration]:
-    return [item for item in graph if item.type.startswith("kubernetes:")]
-
-
 def of_kind(graph: list[Registration], kind: str) -> list[Registration]:
     return [item for item in objects(graph) if item.inputs["kind"] == kind]
 
@@ -64,31 +59,15 @@ def named(graph: list[Registration], kind: str, name: str) -> Registration:
     return found
 
 
-def whole(value: Any) -> Any:
-    """Protobuf has no integers; Kubernetes has little else."""
-    if isinstance(value, dict):
-        return {key: whole(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [whole(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def test_every_object_is_valid_kubernetes(graph: list[Registration]) -> None:
     for item in objects(graph):
         # What a Secret holds is hidden from here, too.
         if item.inputs["apiVersion"] != API_VERSION and item.inputs["kind"] != "Secret":
-            kubernetes_validate.validate(whole(dict(item.inputs)), "1.36", strict=True)
+            kubernetes_validate.validate(item.document, "1.36", strict=True)
 
 
 def test_no_rule_of_the_policy_pack_is_broken_but_by_agents_of_nodes(graph: list[Registration]) -> None:
-    broken = {
-        (rule.id, item.name)
-        for item in objects(graph)
-        for rule in RULES
-        if rule.judges(item.type)
-        for _ in rule.violations(Resource(item.type, whole(dict(item.inputs))))
-    }
-    assert broken == AGENTS_NEED
+    assert {(found.rule, found.name) for found in breaches(objects(graph))} == AGENTS_NEED
 
 
 def test_a_preview_without_a_cluster_registers_the_same(graph: list[Registration]) -> None:

@@ -60,18 +60,9 @@ def containers(graph: list[Registration]) -> dict[str, Mapping[str, Any]]:
 
 def test_every_object_is_valid_kubernetes(graph: list[Registration]) -> None:
     for item in graph:
-        document = _whole_numbers(dict(item.inputs))
+        document = item.document
         kubernetes_validate.validate(document, "1.36", strict=True)
         assert sdk_types.findings(item) == []
-
-
-def _whole_numbers(value: Any) -> Any:
-    """Protobuf has no integers; Kubernetes has little else."""
-    if isinstance(value, dict):
-        return {key: _whole_numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def test_capabilities_are_exactly_those_that_the_chaos_tests_run_with(graph: list[Registration]) -> None:
