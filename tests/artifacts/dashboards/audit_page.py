@@ -1,4 +1,4 @@
-"""The audit collector's metrics, as its own code writes them: nothing recorded that could grow old."""
+"""The audit collector's metrics as its own code writes them, to tell when the recorded page grows old."""
 
 from __future__ import annotations
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from components.common.problems import Problem
+from components.monitoring.documentation import EXAMPLE
 from components.monitoring.plan import (
     ALERTMANAGER_IMAGE,
     DCGM_EXPORTER_IMAGE,
@@ -17,7 +19,6 @@ from components.monitoring.plan import (
     plan_monitoring,
 )
 from components.monitoring.settings import Monitoring
-from components.monitoring.stack import MonitoredStack
 
 RUNBOOKS: Final = "https://git.example.com/platform/docs/runbooks"
 IMAGES: Final = {
@@ -42,21 +43,7 @@ ROUTING: Final[Mapping[str, Any]] = {
     "tickets": ["platform-group"],
 }
 EGRESS: Final = {"relayEgressCidrs": ["203.0.113.0/24"], "wecomEgressCidrs": ["198.51.100.0/24"]}
-STACK: Final = MonitoredStack(
-    namespace="autoglm",
-    models={"autoglm-phone-9b": 3},
-    nodes=6,
-    pods=80,
-    etcd_members=3,
-    virtual_ips=("192.168.1.100",),
-    nvidia_gpus=16,
-    cert_manager=True,
-    agents_namespace="node-agents",
-    gpu_pools=("h100",),
-    node_cidrs=("10.20.0.0/16",),
-    audit_collectors=3,
-    logging_namespace="logging",
-)
+STACK: Final = replace(EXAMPLE, gpu_pools=("h100",), node_cidrs=("10.20.0.0/16",))
 
 
 def settings(**changes: Any) -> Monitoring:
