@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from components.accelerators.shapes import NodePoolShape
+from components.common.demand import Demand
 from components.common.problems import Problem
 from components.eks.plan import EksPlan, plan_eks
 from components.eks.settings import EksCluster
@@ -45,6 +46,25 @@ class ClusterPlan:
     def pool(self, name: str) -> NodePoolShape | None:
         """The node pool of that name."""
         return next((pool for pool in self.pools if pool.name == name), None)
+
+    def leaving(self, agents: Demand) -> ClusterPlan:
+        """The same cluster with that much less on each node of its pools."""
+        taken = {
+            "cpu": agents.cpu,
+            "memory": agents.memory,
+            "ephemeral-storage": agents.ephemeral_storage,
+            "pods": agents.pods,
+        }
+        pools = tuple(
+            replace(
+                pool,
+                allocatable={
+                    name: max(0, amount - taken.get(name, 0)) for name, amount in pool.allocatable.items()
+                },
+            )
+            for pool in self.pools
+        )
+        return replace(self, pools=pools)
 
 
 def plan_cluster(cluster: Cluster, *, protect: bool) -> tuple[ClusterPlan | None, list[Problem]]:

@@ -14,9 +14,9 @@ from components.accelerators.shapes import NodePoolShape, Taint
 from components.common.quantities import GIB, format_bytes, format_millicores
 
 NODE_AGENTS: Final[Mapping[str, int]] = {"cpu": 500, "memory": GIB, "ephemeral-storage": 2 * GIB, "pods": 10}
-"""Left on each node for DaemonSets: network, proxy, storage and device plugins ask for 180 to 400m and 300 to
-700 Mi together in the clouds' defaults; their logs and images take some disk.
-They are four to eight pods."""
+"""Left on each node for DaemonSets of the cluster itself; the platform's own have been taken off before
+(stacks/plan.py). Network, proxy, storage and device plugins ask for 180 to 400m and 300 to 700 Mi together in
+the clouds' defaults; their logs and images take some disk. They are four to eight pods."""
 
 _REPELLING: Final = ("NoSchedule", "NoExecute")
 _MOST_PODS: Final = 1000

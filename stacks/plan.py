@@ -24,7 +24,7 @@ from stacks.cost.stack import planned_cost
 from stacks.images import resolve_images
 from stacks.load import load_settings
 from stacks.model_plan import ModelPlan, ModelPlanner
-from stacks.observability.plan import ObservabilityPlan, plan_observability
+from stacks.observability.plan import ObservabilityPlan, agents_on_each_node, plan_observability
 from stacks.operators import plan_stack_operators
 from stacks.placement import open_pools
 from stacks.problems import Problem, SettingsError
@@ -79,6 +79,7 @@ def plan_platform(
     cluster, problems = plan_cluster(settings.cluster, protect=protect)
     if cluster is None:
         raise SettingsError(file, [*below("cluster", problems), *_duplicates(settings)])
+    cluster = cluster.leaving(agents_on_each_node(settings, cluster, images))
     etcd, problems = _plan_etcd(settings, cluster, images, protect=protect)
     problems += [*_duplicates(settings), *quota_problems(settings, cluster, etcd)]
     operators, found = plan_stack_operators(settings, cluster, images)

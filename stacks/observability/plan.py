@@ -53,6 +53,13 @@ class ObservabilityPlan:
         return sum(on_each, Demand()) * self.nodes + (self.audit.demand if self.audit else Demand())
 
 
+def agents_on_each_node(settings: Settings, cluster: ClusterPlan, images: Mapping[str, str]) -> Demand:
+    """What agents take of a node before any other pod is placed; nothing of what cannot be planned."""
+    monitoring, _ = plan_stack_monitoring(settings, cluster, images, Observed(stack=""))
+    logging, _ = plan_stack_logging(settings, cluster, images, audit=None)
+    return sum((part.agents_demand for part in (monitoring, logging) if part), Demand())
+
+
 def plan_observability(
     settings: Settings,
     cluster: ClusterPlan,

@@ -190,3 +190,14 @@ def test_claims_of_a_node_find_a_local_volume_of_their_size() -> None:
     }
     assert wanted == {"300Gi", "10Gi"}
     assert {(node, size) for node in ("node-1", "node-2", "node-3") for size in wanted} <= sizes
+
+
+def test_filebeat_is_taken_off_what_a_node_has_for_other_pods() -> None:
+    bare = planned({**ALONE, "logging": None, "operators.eck": None})
+    with_logs = planned(ALONE)
+    logging = with_logs.observability.logging
+    assert logging is not None
+    for before, after in zip(bare.cluster.pools, with_logs.cluster.pools, strict=True):
+        assert before.allocatable["cpu"] - after.allocatable["cpu"] == logging.settings.shipper.cpu
+        assert before.allocatable["memory"] - after.allocatable["memory"] == logging.settings.shipper.memory
+        assert before.allocatable["pods"] - after.allocatable["pods"] == 1
