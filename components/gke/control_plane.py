@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import pulumi
-from pulumi_gcp import container, projects
+from pulumi_gcp import container, logging, projects
 
 from components.common.outputs import known_after
 from components.gke.network import PODS_RANGE, SERVICES_RANGE
@@ -61,6 +61,16 @@ class GkeControlPlane(pulumi.ComponentResource):
                     for kind in ("ADMIN_READ", "DATA_READ", "DATA_WRITE")
                 ],
                 # A forced destroy takes first what is not protected, and with it the record of itself.
+                opts=pulumi.ResourceOptions(parent=self, protect=args.plan.protect),
+            )
+        if settings.log_retention_days is not None:
+            # It is there in every project: the provider takes it over, and leaves it when it is destroyed.
+            logging.ProjectBucketConfig(
+                f"{name}-logs",
+                project=settings.project,
+                location="global",
+                bucket_id="_Default",
+                retention_days=settings.log_retention_days,
                 opts=pulumi.ResourceOptions(parent=self, protect=args.plan.protect),
             )
         self.name = known_after(settings.name, cluster)

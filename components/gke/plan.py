@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.accelerators.shapes import NodePoolShape
+from components.audit.settings import SHORTEST_RETENTION_DAYS
 from components.common.labels import PART_OF
 from components.common.problems import Problem
 from components.common.quantities import GIB
@@ -112,6 +113,7 @@ def plan_gke(settings: GkeCluster, *, protect: bool) -> tuple[GkePlan | None, li
     problems.extend(_zone_problems(settings))
     problems.extend(_version_problems(settings))
     problems.extend(_maintenance_problems(settings.maintenance))
+    problems.extend(_log_problems(settings))
     pools, pool_problems = plan_pools(settings)
     problems.extend(pool_problems)
     if problems or addresses is None:
@@ -126,6 +128,16 @@ def _most_nodes(pools: tuple[PoolPlan, ...]) -> int:
     """Nodes that there can be at once: all pools full, each in a surge, and the largest being replaced."""
     full = sum(pool.shape.max_nodes + pool.max_surge for pool in pools)
     return full + max(pool.shape.max_nodes for pool in pools)
+
+
+def _log_problems(settings: GkeCluster) -> Iterator[Problem]:
+    days = settings.log_retention_days
+    if days is not None and days < SHORTEST_RETENTION_DAYS:
+        yield Problem(
+            "logRetentionDays",
+            f"{days}: the audit log must outlast half a year; write {SHORTEST_RETENTION_DAYS} or more, or "
+            "null if the project's administrators see to it",
+        )
 
 
 def _zone_problems(settings: GkeCluster) -> Iterator[Problem]:

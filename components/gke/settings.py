@@ -275,6 +275,10 @@ class GkeCluster(FrozenModel):
     audit_data_access: bool = True
     """Whether reads and writes of the Kubernetes API are in the audit log, not only administration. Holds for
     all clusters of the project."""
+    log_retention_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = 400
+    """Days for which the project's log bucket `_Default` keeps what is in it: reads of the Kubernetes API,
+    and what containers and nodes say. Google's own default is 30. Holds for the whole project; null leaves it
+    alone."""
     image_repositories: tuple[RepositoryName, ...] = ()
     """Repositories of Artifact Registry that exist already and that nodes may pull from; those of the stack
     itself are not named here."""

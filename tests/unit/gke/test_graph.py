@@ -283,6 +283,14 @@ def test_what_happens_in_the_control_plane_is_logged(
     }
 
 
+def test_logs_outlast_half_a_year(graph: list[Registration]) -> None:
+    """Reads of the Kubernetes API and what containers say: Google's default would be 30 days."""
+    (bucket,) = of_type(graph, "gcp:logging/projectBucketConfig:ProjectBucketConfig")
+    assert (bucket.inputs["bucketId"], bucket.inputs["location"]) == ("_Default", "global")
+    assert bucket.inputs["retentionDays"] == 400
+    assert bucket.inputs["project"] == "example-project"
+
+
 def test_the_pool_that_a_cluster_is_born_with_goes(cluster: Mapping[str, Any]) -> None:
     assert cluster["removeDefaultNodePool"] is True
     assert cluster["nodeConfig"]["shieldedInstanceConfig"]["enableSecureBoot"] is True
@@ -532,7 +540,7 @@ def test_protected_data_cannot_be_deleted() -> None:
 
     holding = {"Cluster", "CryptoKey", "KeyRing", "Network"}
     # A forced destroy takes first what is not protected: keys would be left that nobody may decrypt with.
-    guarding = {"CryptoKeyIAMMember", "IAMAuditConfig"}
+    guarding = {"CryptoKeyIAMMember", "IAMAuditConfig", "ProjectBucketConfig"}
     assert protected(True) == holding | guarding
     assert protected(False) == set()
     (found,) = of_type(build(protect=True)[0], "gcp:container/cluster:Cluster")

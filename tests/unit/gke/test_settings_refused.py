@@ -254,6 +254,11 @@ PLANNED: dict[str, tuple[dict[str, Any], str, str]] = {
         "nodePools[1].taints[0].key",
         "'nvidia.com/gpu': GKE sets it on nodes with accelerators; remove it here",
     ),
+    "F51 logs that do not outlast half a year": (
+        {"logRetentionDays": 180},
+        "logRetentionDays",
+        "180: the audit log must outlast half a year; write 200 or more, or null",
+    ),
     "a taint twice": (
         {"nodePools[0].taints": [{"key": "dedicated"}, {"key": "dedicated", "value": "models"}]},
         "nodePools[0].taints[1]",
