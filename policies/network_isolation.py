@@ -315,11 +315,17 @@ def _hosts(resource: Resource) -> list[str]:
 
 
 def _snippets(resource: Resource) -> list[str]:
-    return [
+    found = [
         f"{ingress} {ingress.at('metadata', 'annotations')}[{safe_key(key)}]: configures the controller"
         for ingress in resource.of_kind("Ingress")
         for key, value in entries(child(ingress.body, "metadata", "annotations"))
         if key.endswith("-snippet") and value not in (None, "")
+    ]
+    # ingress-nginx takes its settings from a ConfigMap, of whatever name.
+    return found + [
+        f"{settings} {settings.at('data')}[allow-snippet-annotations]: is true"
+        for settings in resource.of_kind("ConfigMap")
+        if child(settings.body, "data", "allow-snippet-annotations") == "true"
     ]
 
 
@@ -501,9 +507,9 @@ RULES: Final = (
     Rule(
         id="ingress-snippets",
         severity="critical",
-        title="An Ingress brings no configuration of its controller along",
+        title="An Ingress brings no configuration of its controller along, and is not let",
         rationale="It runs inside the controller, which holds every tenant's certificates (CVE-2021-25742).",
-        fix="remove the annotation",
+        fix="remove it",
         judge=_snippets,
     ),
     Rule(

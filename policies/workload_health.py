@@ -75,8 +75,9 @@ def _budgets(resource: Resource) -> list[str]:
             continue
         if least is None and most is None and not budget.partial:
             found.append(f"{budget} {budget.at('spec')}: states neither maxUnavailable nor minAvailable")
-        if most is not None and (quantity(most) == 0 or _percentage(most) == 0):
-            found.append(f"{budget} {budget.at('spec', 'maxUnavailable')}: is 0")
+        number = quantity(most)
+        if (number is not None and number <= 0) or _percentage(most) == 0:
+            found.append(f"{budget} {budget.at('spec', 'maxUnavailable')}: is 0 or less")
         if (_percentage(least) or 0) >= 100:
             found.append(f"{budget} {budget.at('spec', 'minAvailable')}: is 100%")
     return found

@@ -662,6 +662,17 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     *_passed("ingress-snippets", "ingress", {"metadata annotations": {"cert-manager.io/issuer": "x"}}),
+    *_refused(
+        "ingress-snippets",
+        ("kubernetes:core/v1:ConfigMap", {"data": {"allow-snippet-annotations": "true"}}),
+        ({}, "[allow-snippet-annotations]: is true"),
+    ),
+    *_passed(
+        "ingress-snippets",
+        ("kubernetes:core/v1:ConfigMap", {"data": {"allow-snippet-annotations": "false"}}),
+        {},
+        {"data": DELETE},
+    ),
     *_refused("helm-release", ("kubernetes:helm.sh/v3:Release", {"chart": "nginx"}), ({}, "Release")),
     *_passed("helm-release", ("kubernetes:helm.sh/v4:Chart", {"chart": "nginx"}), {}),
     *_refused(
@@ -761,6 +772,7 @@ CASES: Final[tuple[Case, ...]] = (
         "disruption-budget",
         ({"spec maxUnavailable": 0.0}, "maxUnavailable: is 0"),
         ({"spec maxUnavailable": "0%"}, "maxUnavailable: is 0"),
+        ({"spec maxUnavailable": -1}, "maxUnavailable: is 0 or less"),
         ({"spec maxUnavailable": DELETE, "spec minAvailable": "100%"}, "minAvailable: is 100%"),
         ({"spec maxUnavailable": DELETE}, "states neither"),
     ),
