@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import apiextensions, batch, core, meta, networking, policy
+from pulumi_kubernetes import apiextensions, batch, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.names import bounded_name
@@ -22,6 +22,8 @@ from components.common.pods import (
     scratch_volume,
 )
 from components.common.quantities import MIB
+from components.common.volumes import secret_volume
+from components.common.workloads import disruption_budget, object_metadata
 from components.logging import eck, lifecycle, views
 from components.logging.certificates import certificate
 from components.logging.plan import NAME, SETUP_RESOURCES, LoggingPlan, logstash_host
@@ -81,11 +83,8 @@ class LogStore(pulumi.ComponentResource):
         self.register_outputs({"kibana": self.kibana})
 
     def _metadata(self, name: str, component: str) -> meta.v1.ObjectMetaArgs:
-        return meta.v1.ObjectMetaArgs(
-            name=name,
-            namespace=self._args.namespace,
-            labels=object_labels(component, name, component="logging"),
-        )
+        labels = object_labels(component, name, component="logging")
+        return object_metadata(name, self._args.namespace, labels)
 
     def _object(
         self,
@@ -139,14 +138,10 @@ class LogStore(pulumi.ComponentResource):
 
     def _disruption(self, name: str, selected: Mapping[str, str]) -> None:
         """Elasticsearch's own the operator makes, and changes with the cluster's health."""
-        policy.v1.PodDisruptionBudget(
+        disruption_budget(
             f"{self._name}-{name}",
-            metadata=self._metadata(f"{NAME}-{name}", name),
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=dict(selected)),
-            ),
+            self._metadata(f"{NAME}-{name}", name),
+            selected,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -284,17 +279,7 @@ class LogStore(pulumi.ComponentResource):
                     name="documents", config_map=core.v1.ConfigMapVolumeSourceArgs(name=config_map)
                 ),
                 scratch_volume("tmp", 16 * MIB),
-                *(
-                    core.v1.VolumeArgs(
-                        name=key,
-                        secret=core.v1.SecretVolumeSourceArgs(
-                            secret_name=secret,
-                            default_mode=0o440,
-                            items=[core.v1.KeyToPathArgs(key=item, path=item)],
-                        ),
-                    )
-                    for key, (secret, item) in secrets.items()
-                ),
+                *(secret_volume(key, secret, (item,)) for key, (secret, item) in secrets.items()),
             ],
         )
 
@@ -318,11 +303,8 @@ class LogShipper(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
 
         def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(
-                name=object_name,
-                namespace=args.namespace,
-                labels=object_labels("filebeat", NAME, component="logging"),
-            )
+            labels = object_labels("filebeat", NAME, component="logging")
+            return object_metadata(object_name, args.namespace, labels)
 
         client = certificate(
             f"{name}-client",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from components.common.demand import Demand
+from components.common.demand import Demand, pod_demand
 from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem
 from components.common.quantities import GIB, MIB, Resources, format_bytes, human_bytes
@@ -80,17 +80,7 @@ class LoggingPlan:
         readers = logstash.replicas + (1 if logstash.files else 0)
         volume = logstash.queue + logstash.dead_letters + sizing.LOGSTASH_RESERVE
         parts.append(_demand(logstash.cpu, logstash.memory, volume) * readers)
-        job = SETUP_RESOURCES
-        parts.append(
-            Demand(
-                cpu=job.cpu,
-                cpu_limits=job.cpu,
-                memory=job.memory,
-                ephemeral_storage=job.ephemeral_storage,
-                pods=1,
-                jobs=1,
-            )
-        )
+        parts.append(pod_demand(SETUP_RESOURCES, jobs=1))
         return sum(parts, Demand())
 
     @property
@@ -117,15 +107,7 @@ class LoggingPlan:
 
 
 def _demand(cpu: int, memory: int, storage: int = 0) -> Demand:
-    return Demand(
-        cpu=cpu,
-        cpu_limits=cpu,
-        memory=memory,
-        ephemeral_storage=POD_EPHEMERAL,
-        storage=storage,
-        claims=1 if storage else 0,
-        pods=1,
-    )
+    return pod_demand(Resources(cpu, memory, POD_EPHEMERAL), storage=storage)
 
 
 def elasticsearch_url(namespace: str) -> str:
