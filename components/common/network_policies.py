@@ -72,6 +72,16 @@ def egress_rules(flows: Sequence[Flow]) -> list[networking.v1.NetworkPolicyEgres
     ]
 
 
+def cluster_dns() -> networking.v1.NetworkPolicyEgressRuleArgs:
+    """The way out to the cluster's DNS."""
+    return networking.v1.NetworkPolicyEgressRuleArgs(
+        to=[pods_in("kube-system", {"k8s-app": "kube-dns"})],
+        ports=[
+            networking.v1.NetworkPolicyPortArgs(port=53, protocol=protocol) for protocol in ("UDP", "TCP")
+        ],
+    )
+
+
 def _ingress(flows: Sequence[Flow]) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
     return [
         networking.v1.NetworkPolicyIngressRuleArgs(from_=list(flow.peers), ports=_ports(flow))

@@ -12,6 +12,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta, networking, policy, rbac
 
 from components.common.labels import object_labels, selector_labels
+from components.common.network_policies import Flow, cluster_dns, egress_rules, networks
 from components.common.outputs import known_after
 from components.common.pods import container_security_context, pod_security_context, requirements
 from components.common.quantities import MIB, Resources
@@ -232,19 +233,6 @@ class ClusterAutoscaler(pulumi.ComponentResource):
             *((cidr, 443) for cidr in (*api, *plan.object_storage_cidrs)),
             *plan.identity_endpoints,
         ]
-        dns = networking.v1.NetworkPolicyEgressRuleArgs(
-            to=[
-                networking.v1.NetworkPolicyPeerArgs(
-                    namespace_selector=meta.v1.LabelSelectorArgs(
-                        match_labels={"kubernetes.io/metadata.name": NAMESPACE}
-                    ),
-                    pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
-                )
-            ],
-            ports=[
-                networking.v1.NetworkPolicyPortArgs(port=53, protocol=protocol) for protocol in ("UDP", "TCP")
-            ],
-        )
         networking.v1.NetworkPolicy(
             f"{self._name}-network",
             metadata=self._metadata(),
@@ -252,18 +240,8 @@ class ClusterAutoscaler(pulumi.ComponentResource):
                 pod_selector=self._selector,
                 policy_types=["Ingress", "Egress"],
                 egress=[
-                    dns,
-                    *(
-                        networking.v1.NetworkPolicyEgressRuleArgs(
-                            to=[
-                                networking.v1.NetworkPolicyPeerArgs(
-                                    ip_block=networking.v1.IPBlockArgs(cidr=cidr)
-                                )
-                            ],
-                            ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")],
-                        )
-                        for cidr, port in destinations
-                    ),
+                    cluster_dns(),
+                    *egress_rules([Flow(networks([cidr]), (port,)) for cidr, port in destinations]),
                 ],
             ),
             opts=self._child,

@@ -11,6 +11,7 @@ from pulumi_kubernetes import core, meta, networking
 
 from components.common.demand import Demand
 from components.common.labels import object_labels
+from components.common.network_policies import cluster_dns
 from components.common.outputs import known_after
 from components.common.quantities import Resources, format_bytes, format_millicores
 from components.common.workloads import object_metadata
@@ -152,22 +153,7 @@ class TenantNamespace(pulumi.ComponentResource):
             spec=networking.v1.NetworkPolicySpecArgs(
                 pod_selector=meta.v1.LabelSelectorArgs(),
                 policy_types=["Egress"],
-                egress=[
-                    networking.v1.NetworkPolicyEgressRuleArgs(
-                        to=[
-                            networking.v1.NetworkPolicyPeerArgs(
-                                namespace_selector=meta.v1.LabelSelectorArgs(
-                                    match_labels={"kubernetes.io/metadata.name": "kube-system"}
-                                ),
-                                pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
-                            )
-                        ],
-                        ports=[
-                            networking.v1.NetworkPolicyPortArgs(port=53, protocol=protocol)
-                            for protocol in ("UDP", "TCP")
-                        ],
-                    )
-                ],
+                egress=[cluster_dns()],
             ),
             opts=child,
         )

@@ -12,8 +12,10 @@ from pulumi_kubernetes import apps, core, meta, networking
 
 from components.common.labels import object_labels, selector_labels
 from components.common.outputs import known_after
-from components.common.pods import container_security_context, requirements, scratch_volume
+from components.common.pods import container_security_context, mount, requirements, scratch_volume
 from components.common.quantities import MIB, Resources
+from components.common.volumes import config_map_volume, secret_volume
+from components.common.workloads import object_metadata
 from components.virtual_ip.firewall import render_firewall
 from components.virtual_ip.haproxy import ALIVE_PATH, TLS_FOLDER, render_haproxy
 from components.virtual_ip.keepalived import BUSYBOX, RUN_FOLDER, check_command, render_keepalived
@@ -78,7 +80,7 @@ class VirtualIp(pulumi.ComponentResource):
         self.namespace = known_after(args.namespace, namespace)
 
         def metadata(object_name: str) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=object_name, namespace=self.namespace, labels=labels)
+            return object_metadata(object_name, self.namespace, labels)
 
         _bounds(name, args, metadata("entry"), child)
         files = _files(args)
@@ -230,23 +232,13 @@ def _daemon_set(
 def _pod(args: VirtualIpArgs, configuration: pulumi.Input[str]) -> core.v1.PodSpecArgs:
     frontend = args.plan.settings.frontend
     volumes = [
-        core.v1.VolumeArgs(
-            name="configuration",
-            config_map=core.v1.ConfigMapVolumeSourceArgs(name=configuration, default_mode=0o444),
-        ),
+        config_map_volume("configuration", configuration),
         scratch_volume("run", _SCRATCH_BYTES, in_memory=True),
     ]
     certificate = []
     if isinstance(frontend, ModelApi) and frontend.tls_secret_name:
-        volumes.append(
-            core.v1.VolumeArgs(
-                name="tls",
-                secret=core.v1.SecretVolumeSourceArgs(
-                    secret_name=frontend.tls_secret_name, default_mode=0o440
-                ),
-            )
-        )
-        certificate.append(core.v1.VolumeMountArgs(name="tls", mount_path=TLS_FOLDER, read_only=True))
+        volumes.append(secret_volume("tls", frontend.tls_secret_name))
+        certificate.append(mount("tls", TLS_FOLDER))
     return core.v1.PodSpecArgs(
         host_network=True,
         # On the node's network, and still by the cluster's DNS.
