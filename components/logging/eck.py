@@ -79,6 +79,7 @@ def _node_set(name: str, roles: list[str], tier: HotTier | WarmTier) -> dict[str
             "action.destructive_requires_name": True,
         },
         "podTemplate": {
+            "metadata": _labels(selector("elasticsearch")),
             "spec": {
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
@@ -94,7 +95,7 @@ def _node_set(name: str, roles: list[str], tier: HotTier | WarmTier) -> dict[str
                         "securityContext": security.container(read_only=True),
                     }
                 ],
-            }
+            },
         },
         "volumeClaimTemplates": [_claim("elasticsearch-data", tier.volume)],
     }
@@ -117,6 +118,7 @@ def kibana(plan: LoggingPlan) -> dict[str, Any]:
             "server.publicBaseUrl": plan.kibana_url,
         },
         "podTemplate": {
+            "metadata": _labels(selector("kibana")),
             "spec": {
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
@@ -129,7 +131,7 @@ def kibana(plan: LoggingPlan) -> dict[str, Any]:
                         "securityContext": security.container(read_only=True),
                     }
                 ],
-            }
+            },
         },
     }
 
@@ -214,6 +216,7 @@ def _logstash_pod(
     wanted = plan.settings.logstash
     heap = sizing.heap(wanted.memory) // MIB
     return {
+        "metadata": _labels(selector("logstash", name)),
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -231,7 +234,7 @@ def _logstash_pod(
                     "volumeMounts": [dict(mount)],
                 }
             ],
-        }
+        },
     }
 
 
@@ -252,6 +255,7 @@ def filebeat(plan: LoggingPlan, service_account: Any) -> dict[str, Any]:
         "daemonSet": {
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "20%"}},
             "podTemplate": {
+                "metadata": _labels(selector("beat")),
                 "spec": {
                     "serviceAccountName": service_account,
                     "automountServiceAccountToken": False,
@@ -320,7 +324,7 @@ def filebeat(plan: LoggingPlan, service_account: Any) -> dict[str, Any]:
                             for index, folder in enumerate(host_folders)
                         ),
                     ],
-                }
+                },
             },
         },
     }
@@ -334,6 +338,11 @@ def _claim(name: str, volume: Volume) -> dict[str, Any]:
     if volume.storage_class is not None:
         spec["storageClassName"] = volume.storage_class
     return {"metadata": {"name": name}, "spec": spec}
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, Any]:
+    """What ECK adds anyway: a plan is to show which pods NetworkPolicies mean."""
+    return {"labels": dict(labels)}
 
 
 def _apart(labels: Mapping[str, str]) -> dict[str, Any]:

@@ -106,3 +106,18 @@ def test_each_part_is_isolated(graph: list[Registration]) -> None:
         "filebeat",
     }
     assert all(one["spec"]["policyTypes"] == ["Ingress", "Egress"] for one in found)
+
+
+def test_network_policies_mean_the_pods_that_the_operator_makes(graph: list[Registration]) -> None:
+    """They are labelled by ECK; the templates say so, too, and a plan shows who is reached."""
+    templates = [
+        *(node["podTemplate"] for spec in specs(graph, "Elasticsearch") for node in spec["nodeSets"]),
+        *(spec["podTemplate"] for kind in ("Kibana", "Logstash") for spec in specs(graph, kind)),
+        *(spec["daemonSet"]["podTemplate"] for spec in specs(graph, "Beat")),
+    ]
+    labelled = [template["metadata"]["labels"] for template in templates]
+    policies = [one.inputs["spec"] for one in graph if one.type.endswith(":NetworkPolicy")]
+    selectors = [policy["podSelector"]["matchLabels"] for policy in policies]
+    for labels in labelled:
+        assert [one for one in selectors if one.items() <= labels.items()], labels
+    assert len(labelled) == 2 + 1 + 2 + 1
