@@ -109,6 +109,7 @@ def plan_platform(
         etcd=etcd,
         cost=cost,
         model_scheme="https" if any(item.tls_secret for item in plans) else "http",
+        audit_bucket=buckets.audit.name if buckets else None,
     )
     problems.extend(found)
     if problems:

@@ -9,7 +9,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, networking
 
-from components.audit.plan import KEPT_JOBS, METRICS_PORT, NAME, AuditPlan
+from components.audit.plan import KEPT_JOBS, METRICS_PORT, NAME, PUBLISHER, AuditPlan
 from components.audit.settings import CONTROL_PLANE, SecretKey
 from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, networks, pods_elsewhere
@@ -29,7 +29,6 @@ TRAIL: Final = "/var/lib/audit-trail"
 SIGNING: Final = "/etc/audit-trail/signing"
 PUBLIC_KEYS: Final = "/etc/audit-trail/public-keys"
 _JOBS: Final = "audit-jobs"
-_PUBLISHER: Final = "audit-publisher"
 _CLAIM: Final = "trail"
 SEAL_SCHEDULE: Final = "30 1,9,17 * * *"
 """UTC. A day is over at midnight, and its last records an hour later; once would do, more is patience."""
@@ -74,6 +73,7 @@ class AuditTrail(pulumi.ComponentResource):
         self._job_labels = object_labels(_JOBS, "audit", component="audit")
         policies = self._isolation(name)
         keys = self._public_keys(name)
+        self._publishers = self._publisher_account(name)
         collector = self._collector(name, policies)
         self._jobs(name, [collector, *keys])
         if self._plan.scrape_interval is not None:
@@ -110,12 +110,13 @@ class AuditTrail(pulumi.ComponentResource):
             ),
         ]
         if settings.publish is not None:
-            bucket = Flow(networks([str(cidr) for cidr in settings.publish.egress_cidrs]), (443,))
+            reached = [Flow(networks([str(cidr) for cidr in settings.publish.egress_cidrs]), (443,))]
+            reached += [Flow(networks([network]), (port,)) for network, port in self._plan.identity_endpoints]
             made.append(
                 networking.v1.NetworkPolicy(
                     f"{name}-publisher",
-                    metadata=self._metadata(_PUBLISHER, self._publisher_labels),
-                    spec=isolation(selector_labels(_PUBLISHER, "audit"), egress=[bucket]),
+                    metadata=self._metadata(PUBLISHER, self._publisher_labels),
+                    spec=isolation(selector_labels(PUBLISHER, "audit"), egress=reached),
                     opts=child,
                 )
             )
@@ -123,7 +124,19 @@ class AuditTrail(pulumi.ComponentResource):
 
     @property
     def _publisher_labels(self) -> dict[str, str]:
-        return object_labels(_PUBLISHER, "audit", component="audit")
+        return object_labels(PUBLISHER, "audit", component="audit")
+
+    def _publisher_account(self, name: str) -> pulumi.Input[str]:
+        """Service account of publishers: one of their own where the cloud knows them by it."""
+        if not self._plan.own_identity:
+            return self._args.service_account
+        account = core.v1.ServiceAccount(
+            f"{name}-publisher",
+            metadata=self._metadata(PUBLISHER, self._publisher_labels),
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return known_after(PUBLISHER, account)
 
     def _monitor(self, name: str, interval: int) -> None:
         pod_monitor(
@@ -349,6 +362,7 @@ class AuditTrail(pulumi.ComponentResource):
             [],
             depends_on,
             labels=self._publisher_labels,
+            service_account=self._publishers,
             credentials=target.credentials_secret,
         )
 
@@ -363,13 +377,14 @@ class AuditTrail(pulumi.ComponentResource):
         depends_on: Sequence[pulumi.Resource],
         *,
         labels: Mapping[str, str] | None = None,
+        service_account: pulumi.Input[str] | None = None,
         credentials: str | None = None,
     ) -> None:
         plan, labels = self._plan, dict(labels or self._job_labels)
         command, *rest = arguments
         pod = core.v1.PodSpecArgs(
             restart_policy="Never",
-            service_account_name=self._args.service_account,
+            service_account_name=service_account or self._args.service_account,
             automount_service_account_token=False,
             enable_service_links=False,
             security_context=pod_security_context(),

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,8 @@ from components.monitoring.stack import AUDIT_COLLECTOR
 
 IMAGE: Final = "audit"
 NAME: Final = AUDIT_COLLECTOR
+PUBLISHER: Final = "audit-publisher"
+"""Name of the publishers, and of their service account."""
 METRICS_PORT: Final = 9464
 KEPT_JOBS: Final = 2
 """Ended jobs of each CronJob that are kept for their logs: the last that succeeded, the last that failed."""
@@ -49,6 +51,14 @@ class AuditPlan:
     """Whether collectors also tell each record to whoever ships their logs."""
     scrape_interval: int | None = None
     """Seconds between samples of the collectors' figures; None where nobody scrapes."""
+    identity_endpoints: tuple[tuple[str, int], ...] = ()
+    """Networks and TCP ports where publishers get credentials; none where a Secret has them."""
+
+    @property
+    def own_identity(self) -> bool:
+        """Whether publishers are known to the cloud by their service account."""
+        publish = self.settings.publish
+        return publish is not None and publish.credentials_secret is None
 
     @property
     def trails(self) -> tuple[str, ...]:
@@ -119,11 +129,13 @@ def plan_audit(
     scrape_interval: int | None = None,
     managed_api_server: bool = False,
     nodes: int | None = None,
+    identity_endpoints: tuple[tuple[str, int], ...] = (),
 ) -> tuple[AuditPlan | None, list[Problem]]:
     """The plan, or None and everything that is wrong; paths are relative to the section.
 
     :param images: references with digest by name; an empty mapping has been reported already.
     :param managed_api_server: the API server runs where no pod can read its log.
+    :param identity_endpoints: where service accounts become identities of the cloud.
     :param nodes: number of nodes that the selector means, where that is known.
     """
     problems = [
@@ -145,6 +157,8 @@ def plan_audit(
             )
         )
     plan = AuditPlan(settings, logs, protect, print_records, scrape_interval)
+    if plan.own_identity:
+        plan = replace(plan, identity_endpoints=identity_endpoints)
     if not plan.inputs:
         problems.append(Problem("apiServerLog", "null: nothing is left to collect; remove the section"))
     return (None, problems) if problems else (plan, [])

@@ -74,13 +74,25 @@ class Publish(FrozenModel):
 
     uri: Annotated[str, Field(pattern=r"^(s3|gs)://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$")]
     """`s3://bucket/prefix` or `gs://bucket/prefix`."""
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self.uri.split("/")[2]
+
+    @property
+    def prefix(self) -> str:
+        """Prefix in the bucket, without a slash at its end; empty if there is none."""
+        return "/".join(self.uri.split("/")[3:])
+
     region: Annotated[str, Field(pattern=r"^[a-z]{2}[a-z0-9-]+$")] | None = None
     """Region of an S3 bucket."""
     endpoint: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.:-]+$")] | None = None
     """Address of a service that speaks the S3 API; without it, Amazon's."""
     credentials_secret: DnsLabel | None = None
-    """Secret whose keys become environment variables (`AWS_ACCESS_KEY_ID` …); without it, the pods'
-    service account is the identity. It needs to add objects, and nothing else."""
+    """Secret whose keys become environment variables (`AWS_ACCESS_KEY_ID` …), of an identity that may add
+    objects, and nothing else. Without it, the bucket is the stack's own audit bucket, and the publishers'
+    service account is given that right."""
     egress_cidrs: Annotated[tuple[Ipv4Cidr, ...], Field(min_length=1)]
     """Networks of the service and of whoever gives out credentials, TCP 443."""
 

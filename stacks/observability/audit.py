@@ -21,9 +21,12 @@ _PROXY_CONTAINER = "haproxy"
 
 
 def plan_stack_audit(
-    settings: Settings, cluster: ClusterPlan, images: Mapping[str, str]
+    settings: Settings, cluster: ClusterPlan, images: Mapping[str, str], *, bucket: str | None = None
 ) -> tuple[AuditPlan | None, list[Problem]]:
-    """The plan of the trail, or None; problems with the paths of the whole file."""
+    """The plan of the trail, or None; problems with the paths of the whole file.
+
+    :param bucket: the stack's own audit bucket, which publishers get a right to.
+    """
     audit: Audit | None = settings.audit
     if audit is None:
         return None, []
@@ -36,7 +39,9 @@ def plan_stack_audit(
         scrape_interval=settings.monitoring.scrape_interval if settings.monitoring else None,
         managed_api_server=isinstance(cluster.below, EksPlan | GkePlan),
         nodes=_nodes(audit, cluster),
+        identity_endpoints=cluster.object_storage.identity_endpoints if cluster.object_storage else (),
     )
+    problems += _bucket(audit, bucket)
     problems += _pool(audit, cluster)
     return (None if problems else plan), list(below(SECTION, problems))
 
@@ -53,6 +58,21 @@ def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:
     if isinstance(below_it, OnpremPlan):
         return Logs(model, (f"{below_it.settings.entry_namespace}_*/{_PROXY_CONTAINER}/*.log*",))
     return Logs(model)
+
+
+def _bucket(audit: Audit, own: str | None) -> Iterator[Problem]:
+    """A service account has rights to the stack's own bucket, and to no other."""
+    publish = audit.publish
+    if publish is None or publish.credentials_secret is not None:
+        return
+    if publish.bucket != own:
+        yield Problem(
+            "publish.credentialsSecret",
+            f"missing: {publish.uri!r} is not in {own or 'an audit bucket of the stack, which has none'}; "
+            "name a Secret with credentials for it, or that bucket",
+        )
+    elif not publish.prefix:
+        yield Problem("publish.uri", f"{publish.uri!r}: has no prefix; add one, such as {publish.uri}/trail")
 
 
 def _pool(audit: Audit, cluster: ClusterPlan) -> Iterator[Problem]:

@@ -69,13 +69,15 @@ def plan_observability(
     etcd: EtcdPlan | None,
     cost: CostEstimate | None,
     model_scheme: str,
+    audit_bucket: str | None = None,
 ) -> tuple[ObservabilityPlan, list[Problem]]:
     """The plan of all parts that could be planned, and every problem with the path of the whole file.
 
     :param cost: of the stack, for the price of tokens.
     :param model_scheme: `http` or `https`, of the model servers.
+    :param audit_bucket: the stack's own.
     """
-    audit, problems = plan_stack_audit(settings, cluster, images)
+    audit, problems = plan_stack_audit(settings, cluster, images, bucket=audit_bucket)
     logging, found = plan_stack_logging(settings, cluster, images, audit=audit)
     problems += found
     monitoring, found = plan_stack_monitoring(

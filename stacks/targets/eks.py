@@ -7,7 +7,9 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from components.audit.plan import PUBLISHER
 from components.common.accounts import AwsAccount
+from components.common.names import AGENTS_NAMESPACE
 from components.container_image.registry import EcrRepositories, EcrRepositoriesArgs
 from components.eks.addons import EksAddons, EksAddonsArgs
 from components.eks.component import EksPlatform, EksPlatformArgs
@@ -15,7 +17,7 @@ from components.eks.identity import PodIdentitySpec
 from components.eks.plan import EksPlan
 from components.model_store.component import fetch_service_account
 from components.model_store.sources import S3Source
-from components.object_storage.access import model_read_statements
+from components.object_storage.access import audit_write_statements, model_read_statements
 from components.object_storage.s3 import S3Buckets, S3BucketsArgs
 from stacks.cloud_services import bucket_and_prefix, key_administrators, needs_device_plugin
 from stacks.images import AUTOSCALER, DEVICE_PLUGIN
@@ -46,7 +48,7 @@ def build_eks(plan: PlatformPlan, cloud: EksPlan, root: Path) -> Target:
         "cluster",
         EksPlatformArgs(
             plan=cloud,
-            identities=tuple(_fetch_identities(plan, account)),
+            identities=(*_fetch_identities(plan, account), *_publisher_identities(plan, account)),
             buckets=(plan.buckets.models.name, plan.buckets.audit.name) if plan.buckets else (),
         ),
         options,
@@ -87,6 +89,22 @@ def _fetch_identities(plan: PlatformPlan, account: AwsAccount) -> list[PodIdenti
             )
         )
     return identities
+
+
+def _publisher_identities(plan: PlatformPlan, account: AwsAccount) -> list[PodIdentitySpec]:
+    """Whoever publishes the audit trail adds objects below its prefix, and reads none."""
+    audit = plan.observability.audit
+    if plan.buckets is None or audit is None or audit.settings.publish is None or not audit.own_identity:
+        return []
+    prefix = audit.settings.publish.prefix
+    return [
+        PodIdentitySpec(
+            name=PUBLISHER,
+            namespace=AGENTS_NAMESPACE,
+            service_account=PUBLISHER,
+            statements=audit_write_statements(account, plan.buckets, prefix=prefix),
+        )
+    ]
 
 
 def _repositories(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pulumi
 import pulumi_gcp as gcp
 
+from components.audit.plan import PUBLISHER
 from components.common.accounts import GcpProject
+from components.common.names import AGENTS_NAMESPACE
 from components.container_image.registry import ArtifactRegistry, ArtifactRegistryArgs
 from components.gke.addons import GkeAddons, GkeAddonsArgs
 from components.gke.component import GkePlatform, GkePlatformArgs
@@ -40,6 +42,7 @@ def build_gke(plan: PlatformPlan, cloud: GkePlan, root: Path) -> Target:
             project=project,
             key_administrators=key_administrators(plan.settings),
             model_readers=tuple(_fetch_principals(plan, cloud)),
+            audit_writers=tuple(_publisher_principals(plan, cloud)),
         )
         # Principals of a workload identity pool exist once the first cluster with it does.
         after = pulumi.ResourceOptions(providers=[provider], depends_on=[platform])
@@ -66,6 +69,13 @@ def _fetch_principals(plan: PlatformPlan, cloud: GkePlan) -> list[str]:
         for item in plan.models
         if isinstance(item.model.source, GcsSource) and not item.model.source.credentials_secret
     ]
+
+
+def _publisher_principals(plan: PlatformPlan, cloud: GkePlan) -> list[str]:
+    """The service account that publishes the audit trail, if it does without a key."""
+    audit = plan.observability.audit
+    own = audit is not None and audit.own_identity
+    return [cloud.workload_principal(AGENTS_NAMESPACE, PUBLISHER)] if own else []
 
 
 def _repository(

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
-from components.audit.plan import METRICS_PORT, NAME, AuditPlan
+from components.accelerators.shapes import NodePoolShape
+from components.audit.plan import METRICS_PORT, NAME, PUBLISHER, AuditPlan
 from components.common.names import AGENTS_NAMESPACE
 from components.monitoring.stack import Scraped
+from components.object_storage.gcs import WRITER_ROLE
+from components.object_storage.plan import BucketsPlan
+from stacks.plan import PlatformPlan
 from stacks.problems import SettingsError
 from tests.unit.audit.test_plan import PEM
-from tests.unit.stack_graphs import raw_stack, stack_graph, stack_plan
+from tests.unit.stack_graphs import graph_of, raw_stack, stack_graph, stack_plan
+
+PUBLISH = {
+    "uri": "s3://autoglm-prod-audit-111122223333/trail",
+    "region": "eu-central-1",
+    "egressCidrs": ["10.40.0.0/16"],
+}
 
 
 def trail(stack: str, raw: dict[str, Any] | None = None) -> AuditPlan:
@@ -71,12 +82,88 @@ def test_a_pool_of_a_cloud_that_has_a_fixed_size_can_have_a_trail() -> None:
     assert [argument.partition("=")[0] for argument in plan.inputs] == ["--model"]
 
 
+def test_publishers_add_to_the_stacks_own_bucket_by_a_service_account_of_their_own() -> None:
+    plan = stack_plan("prod", prod(publish=PUBLISH))
+    graph, _ = graph_of(plan, "prod")
+    items = {(item.kind, item.name): item.inputs for item in graph}
+    association = items["PodIdentityAssociation", "cluster-audit-publisher-association"]
+    assert (association["namespace"], association["serviceAccount"]) == (AGENTS_NAMESPACE, PUBLISHER)
+    (policy,) = [
+        item.inputs["policy"] for item in graph if item.kind == "RolePolicy" and PUBLISHER in item.name
+    ]
+    statements = json.loads(policy)["Statement"]
+    (write,) = [one for one in statements if one["Sid"] == "WriteAudit"]
+    assert write["Resource"] == "arn:aws:s3:::autoglm-prod-audit-111122223333/trail/*"
+    assert {action for one in statements for action in as_list(one["Action"])} == {
+        *("s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey")
+    }
+    account = items["ServiceAccount", "audit-publisher"]
+    assert account["automountServiceAccountToken"] is False
+
+    def pod(job: str) -> Any:
+        return items["CronJob", job]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+
+    assert pod("audit-publish-0")["serviceAccountName"] == PUBLISHER
+    assert pod("audit-seal-0")["serviceAccountName"] != PUBLISHER
+    egress = items["NetworkPolicy", "audit-publisher"]["spec"]["egress"]
+    reached = {peer["ipBlock"]["cidr"] for rule in egress for peer in rule["to"] if "ipBlock" in peer}
+    assert reached == {"10.40.0.0/16", *(network for network, _ in identity_endpoints(plan))}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def identity_endpoints(plan: PlatformPlan) -> tuple[tuple[str, int], ...]:
+    store = plan.cluster.object_storage
+    assert store is not None
+    return store.identity_endpoints
+
+
+def test_publishers_on_google_cloud_are_a_principal_that_may_add() -> None:
+    raw = copy.deepcopy(raw_stack("staging"))
+    pool = raw["cluster"]["nodePools"][0]
+    pool |= {"minNodes": 1, "maxNodes": 1}
+    raw["images"]["references"]["audit"] = f"registry.example.com/autoglm/audit@sha256:{'0' * 64}"
+    raw["audit"] = {
+        "nodeSelector": {"autoglm-platform/node-pool": pool["name"]},
+        "tolerations": [
+            {"key": taint.key, "value": taint.value, "effect": taint.effect}
+            for taint in shape("staging", pool["name"]).taints
+        ],
+        "apiServerLog": None,
+        "signing": {"kind": "secret", "secretName": "audit-signing", "publicKeys": [PEM]},
+        "publish": {"uri": f"gs://{buckets('staging').audit.name}/trail", "egressCidrs": ["10.40.0.0/16"]},
+    }
+    graph, _ = graph_of(stack_plan("staging", raw), "staging")
+    writers = [
+        item.inputs["member"]
+        for item in graph
+        if item.kind == "BucketIAMMember" and item.inputs["role"] == WRITER_ROLE
+    ]
+    assert [member for member in writers if member.endswith(f"/ns/{AGENTS_NAMESPACE}/sa/{PUBLISHER}")]
+
+
+def shape(stack: str, pool: str) -> NodePoolShape:
+    found = stack_plan(stack).cluster.pool(pool)
+    assert found is not None
+    return found
+
+
+def buckets(stack: str) -> BucketsPlan:
+    found = stack_plan(stack).buckets
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
         ({"apiServerLog": "/var/log/kubernetes/audit"}, "audit.apiServerLog"),
         ({"collectors": 2}, "audit.collectors"),
         ({"tolerations": []}, "audit.tolerations"),
+        ({"publish": {**PUBLISH, "uri": "s3://of-somebody-else/trail"}}, "audit.publish.credentialsSecret"),
+        ({"publish": {**PUBLISH, "uri": "s3://autoglm-prod-audit-111122223333"}}, "audit.publish.uri"),
         ({"nodeSelector": {"autoglm-platform/node-pool": "h100"}, "collectors": 1}, "audit.nodeSelector"),
     ],
 )
