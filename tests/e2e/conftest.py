@@ -59,7 +59,7 @@ def _missing() -> str | None:
     try:
         cluster.preflight()
     except ToolchainError as error:
-        return f"this machine cannot run the embedded cluster: {' '.join(str(error).split())}"
+        return " ".join(str(error).split())
     return None
 
 

@@ -39,6 +39,6 @@ def test_f57_no_state_backup_or_log_holds_a_secret(engine: Engine) -> None:
         assert _found(secret, [paths.BACKEND, paths.LOGS]) == [], name
 
 
-def test_secret_files_are_for_their_owner_only() -> None:
+def test_secret_files_are_for_their_owner_only(engine: Engine) -> None:
     for file in (paths.KUBECONFIG, paths.PASSPHRASE_FILE):
         assert file.stat().st_mode & 0o077 == 0, f"{file.name} is readable by others"

@@ -79,7 +79,8 @@ def _servers_down(stack: MonitoredStack) -> AlertRule:
         area=AREA,
         # Without any pod there is no target either, and `up` has no sample at all.
         expr=f"sum by (namespace) ({up}) == 0 or sum by (namespace) (absent({up})) * 0",
-        hold=MINUTE,
+        # Long enough for one scrape that fails by chance, short enough to tell within a minute of a crash.
+        hold=MINUTE // 2,
         summary="No model server of {{ $labels.namespace }} answers",
         description="Nobody gets an answer. Either there is no pod, or none of them lets itself be scraped.",
         runbook="model-servers-down",
