@@ -29,6 +29,11 @@ STACKS = ("dev", *OWN_CLUSTERS)
 MODEL = "autoglm-phone-9b"
 TRUSTED = "a pod of a namespace with purpose=trusted"
 MONITORING = "a pod of a namespace with purpose=monitoring"
+PROMETHEUS = (
+    "a pod with app.kubernetes.io/instance=platform, app.kubernetes.io/name=prometheus "
+    "of a namespace with kubernetes.io/metadata.name=monitoring"
+)
+"""Its pods are made by the operator, from an object without a template: what admits them tells of them."""
 STORAGE, IDENTITY = "object storage and cloud APIs", "pod identity agent"
 
 
@@ -87,19 +92,24 @@ def test_every_workload_is_isolated_in_both_directions(cluster: Cluster) -> None
     ] == []
 
 
-def test_only_the_virtual_ip_uses_the_network_of_its_node(cluster: Cluster) -> None:
+def test_only_the_virtual_ip_and_node_exporter_use_the_network_of_their_node(cluster: Cluster) -> None:
     exempt = [one for one in cluster.objects.workloads if one.host_network]
-    assert exempt == named(cluster, "virtual-ip")
+    assert exempt == [*named(cluster, "virtual-ip"), *named(cluster, "node-exporter")]
 
 
 CLIENTS: dict[str, set[str]] = {
     "dev": set(),
     # The VPC, where the load balancer is, and what is connected to it; neither nodes nor pods.
-    "prod": {"network 10.8.0.0/16", "network 10.40.0.0/16", "Kubernetes API", STORAGE},
-    "staging": {"network 10.8.0.0/16", "network 10.40.0.0/16"},
-    # The proxies of the entry nodes.
+    "prod": {PROMETHEUS, "network 10.8.0.0/16", "network 10.40.0.0/16", "Kubernetes API", STORAGE},
+    "staging": {
+        PROMETHEUS,
+        *("network 10.8.0.0/16", "network 10.40.0.0/16", "network 10.40.0.0/17", "network 10.40.144.0/28"),
+    },
+    # The proxies of the entry nodes, and what else has these nodes' addresses.
     "onprem": {
+        PROMETHEUS,
         "DaemonSet entry/virtual-ip",
+        "DaemonSet node-agents/node-exporter",
         "Deployment autoglm/etcd-registry",
         *(f"network 192.168.1.{last}/32" for last in (11, 12, 13)),
     },
@@ -177,9 +187,22 @@ def test_etcd_is_reached_by_its_peers_and_its_named_clients() -> None:
     assert reaching(cluster, etcd) == {
         str(etcd): {"2379-2380/TCP"},
         "Deployment autoglm/etcd-registry": {"2379/TCP"},
-        MONITORING: {"2381/TCP"},
+        PROMETHEUS: {"2381/TCP"},
         **maintenance,
     }
+
+
+def test_the_audit_trail_is_reached_by_monitoring_alone_and_reaches_dns_at_most() -> None:
+    cluster = cluster_of("onprem")
+    (collector,) = named(cluster, "audit-collector")
+    assert set(reaching(cluster, collector)) <= {MONITORING, PROMETHEUS}
+    assert {port for ports in reaching(cluster, collector).values() for port in ports} == {"9464/TCP"}
+    assert set(reached(cluster, collector)) <= {DNS}
+    jobs = named(cluster, "audit-jobs")
+    assert len(jobs) == 6
+    for job in jobs:
+        assert set(reached(cluster, job)) <= {DNS}
+        assert reaching(cluster, job) == {}
 
 
 def test_the_autoscaler_reaches_the_apis_of_cluster_and_cloud() -> None:
@@ -198,6 +221,8 @@ def test_every_service_leads_to_a_port_that_somebody_may_reach(cluster: Cluster)
     """A Service in front of a port that no policy opens is a mistake in one of the two."""
     assert cluster.objects.services
     for service in cluster.objects.services:
+        if str(service) == "monitoring/prometheus":
+            continue  # its pods are the operator's
         for port in service.ports:
             answers = [
                 answer
