@@ -59,7 +59,7 @@ def _from_proc(pid: int) -> Process | None:
     # proc(5): pid (name) state parent … and the start as the 22nd; the name may hold anything.
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
-    return Process(pid, int(fields[1]), name, f"{boot}-{fields[19]}")
+    return Process(pid, int(fields[1]), name, f"{boot}-{fields[19]}") if len(fields) > 19 else None
 
 
 def _from_ps(pid: int) -> Process | None:
