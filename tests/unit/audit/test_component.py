@@ -12,13 +12,12 @@ import pytest
 
 from audit_trail.cli import _parser
 from components.audit.component import AuditTrail, AuditTrailArgs
-from components.audit.plan import IMAGE, plan_audit
+from components.audit.plan import IMAGE, PUBLISHER, plan_audit
 from components.audit.settings import Audit
 from components.common.quantities import parse_bytes, parse_millicores
-from policies.catalogue import RULES
-from policies.resource import Resource
 from tests.unit.audit.test_plan import EXAMPLE, IMAGES, LOGS, planned
-from tests.unit.graph import Registration, record
+from tests.unit.graph import Registration, objects, record
+from tests.unit.judgement import breaches
 
 PUBLISH = {
     "uri": "s3://autoglm-audit/trail",
@@ -30,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "three": {"collectors": 3, "publish": PUBLISH, "resources": {"cpu": "20m", "cpuLimit": "200m"}},
     "pods-only": {"apiServerLog": None},
+    "identity": {"publish": {key: value for key, value in PUBLISH.items() if key != "credentialsSecret"}},
     "generated": {"signing": {"kind": "generated"}},
 }
 EXEMPT = {
@@ -63,21 +63,8 @@ def graph(request: pytest.FixtureRequest) -> list[Registration]:
     return build(request.param)
 
 
-def objects(graph: list[Registration]) -> list[Registration]:
-    return [item for item in graph if item.type.startswith("kubernetes:")]
-
-
 def of_kind(graph: list[Registration], kind: str) -> dict[str, Registration]:
     return {item.inputs["metadata"]["name"]: item for item in objects(graph) if item.kind == kind}
-
-
-def whole(value: Any) -> Any:
-    """Protobuf has no integers; Kubernetes has little else."""
-    if isinstance(value, dict):
-        return {key: whole(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [whole(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def pod(graph: list[Registration], kind: str, name: str) -> Mapping[str, Any]:
@@ -96,17 +83,11 @@ def container(graph: list[Registration], kind: str, name: str) -> Mapping[str, A
 
 def test_every_object_is_valid_kubernetes(graph: list[Registration]) -> None:
     for item in objects(graph):
-        kubernetes_validate.validate(whole(dict(item.inputs)), "1.36", strict=True)
+        kubernetes_validate.validate(item.document, "1.36", strict=True)
 
 
 def test_of_the_policy_pack_only_what_reading_logs_needs_is_broken(graph: list[Registration]) -> None:
-    broken = {
-        (item.name, rule.id)
-        for item in objects(graph)
-        for rule in RULES
-        if rule.judges(item.type) and list(rule.violations(Resource(item.type, whole(dict(item.inputs)))))
-    }
-    assert broken == EXEMPT
+    assert {(breach.name, breach.rule) for breach in breaches(graph)} == EXEMPT
 
 
 def test_every_container_is_run_with_arguments_that_it_takes(graph: list[Registration]) -> None:
@@ -145,6 +126,21 @@ def test_who_collects_has_no_key_and_who_verifies_none_that_signs() -> None:
     assert container(graph, "CronJob", "audit-publish-0")["envFrom"] == [{"secretRef": {"name": "publisher"}}]
 
 
+def test_publishers_are_known_by_a_service_account_of_their_own_where_no_secret_names_them() -> None:
+    endpoints = (("169.254.170.23/32", 80),)
+    graph = build("identity", identity_endpoints=endpoints)
+    assert list(of_kind(graph, "ServiceAccount")) == [PUBLISHER]
+    assert pod(graph, "CronJob", "audit-publish-0")["serviceAccountName"] == PUBLISHER
+    assert pod(graph, "CronJob", "audit-verify-0")["serviceAccountName"] == "workload"
+    egress = of_kind(graph, "NetworkPolicy")[PUBLISHER].document["spec"]["egress"]
+    assert [peer["ipBlock"]["cidr"] for rule in egress for peer in rule["to"] if "ipBlock" in peer] == [
+        *("10.0.0.0/24", "169.254.170.23/32")
+    ]
+    with_secret = build("three", identity_endpoints=endpoints)
+    assert of_kind(with_secret, "ServiceAccount") == {}
+    assert pod(with_secret, "CronJob", "audit-publish-0")["serviceAccountName"] == "workload"
+
+
 def test_each_trail_has_its_jobs_beside_its_collector() -> None:
     graph = build("three")
     assert of_kind(graph, "StatefulSet")["audit-collector"].inputs["spec"]["replicas"] == 3
@@ -171,12 +167,12 @@ def test_old_public_keys_go_on_to_verify_in_their_order() -> None:
 def test_nobody_reaches_the_trail_but_monitoring_and_nothing_is_reached_but_the_bucket() -> None:
     policies = of_kind(build("three"), "NetworkPolicy")
     assert set(policies) == {"audit-collector", "audit-jobs", "audit-publisher"}
-    collector = whole(dict(policies["audit-collector"].inputs["spec"]))
+    collector = policies["audit-collector"].document["spec"]
     assert collector["egress"] == []
     assert [port["port"] for rule in collector["ingress"] for port in rule["ports"]] == [9464]
     jobs = policies["audit-jobs"].inputs["spec"]
     assert jobs["ingress"] == jobs["egress"] == []
-    publisher = whole(dict(policies["audit-publisher"].inputs["spec"]))
+    publisher = policies["audit-publisher"].document["spec"]
     assert publisher["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.0.0.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
     ]
