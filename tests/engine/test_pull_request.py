@@ -76,7 +76,7 @@ def refused(checkout: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
     """The verdict on a change that takes away the limits of every container."""
     _edit(
         checkout / "components" / "common" / "pods.py",
-        "requests=resources.amounts(), limits=resources.amounts()",
+        "requests=resources.amounts(), limits=limits.amounts()",
         "requests=resources.amounts()",
     )
     return _judge(checkout, "prod"), checkout / "verdict"
@@ -103,7 +103,9 @@ def test_the_comment_tells_what_is_wrong_and_how_to_mend_it(
     assert "## Verdict: refused by policy" in text
     assert "Commit c0ffeec0ffee." in text
     assert re.search(
-        r"^\| prod \| \*\*refused\*\*: \d+ violations \| \d+ \| [\d,]+–[\d,]+ USD", text, re.MULTILINE
+        r"^\| prod \| \*\*refused\*\*: \d+ violations \| \d+ \| [\d,]+–[\d,]+ of 60,000 USD",
+        text,
+        re.MULTILINE,
     )
     assert re.search(r"^\*\*container-memory-limit\*\* \(\w+\): ", text, re.MULTILINE)
     assert re.search(r"^Fix: .*limits", text, re.MULTILINE)

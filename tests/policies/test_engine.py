@@ -178,7 +178,7 @@ def test_a_weakened_cloud_is_refused_in_a_plan_without_credentials(
 def _without_limits(program: Program) -> None:
     program.edit(
         "components/common/pods.py",
-        "requests=resources.amounts(), limits=resources.amounts()",
+        "requests=resources.amounts(), limits=limits.amounts()",
         "requests=resources.amounts()",
     )
 
@@ -204,9 +204,9 @@ def _without_default_deny(program: Program) -> None:
 def _unequal_gpus(program: Program) -> None:
     program.edit(
         "components/common/pods.py",
-        "requests=resources.amounts(), limits=resources.amounts()",
+        "requests=resources.amounts(), limits=limits.amounts()",
         'requests=resources.amounts() | {"nvidia.com/gpu": "1"},'
-        ' limits=resources.amounts() | {"nvidia.com/gpu": "2"}',
+        ' limits=limits.amounts() | {"nvidia.com/gpu": "2"}',
     )
 
 
