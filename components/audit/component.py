@@ -16,13 +16,18 @@ from components.common.network_policies import Flow, isolation, networks, pods_e
 from components.common.outputs import known_after
 from components.common.pods import (
     NON_ROOT_ID,
+    container_port,
     container_security_context,
     http_probe,
+    mount,
     pod_security_context,
+    requirements,
     scratch_volume,
     toleration,
 )
-from components.common.quantities import MIB, Resources, format_bytes
+from components.common.quantities import MIB, Resources
+from components.common.volumes import claim_spec, claim_volume, folder_volume, secret_volume
+from components.common.workloads import cron_job_spec, object_metadata, scrape_annotations, service_port
 from components.monitoring.objects import PodMonitorSpec, pod_monitor
 
 TRAIL: Final = "/var/lib/audit-trail"
@@ -37,6 +42,8 @@ VERIFY_SCHEDULE: Final = "45 6,18 * * *"
 PUBLISH_SCHEDULE: Final = "15 3,11,19 * * *"
 _SAMPLES: Final = 1000
 """Samples of a page at which it is dropped; there are about fifty."""
+_Mounted = tuple[core.v1.VolumeArgs, core.v1.VolumeMountArgs]
+"""A volume, and where it is."""
 _LATE_SECONDS: Final = 6 * 3600
 _DEADLINE_SECONDS: Final = 3600
 
@@ -84,12 +91,7 @@ class AuditTrail(pulumi.ComponentResource):
     def _metadata(
         self, name: str, labels: Mapping[str, str] | None = None, *, await_ready: bool = True
     ) -> meta.v1.ObjectMetaArgs:
-        return meta.v1.ObjectMetaArgs(
-            name=name,
-            namespace=self._args.namespace,
-            labels=dict(labels or self._labels),
-            annotations=None if await_ready else {"pulumi.com/skipAwait": "true"},
-        )
+        return object_metadata(name, self._args.namespace, labels or self._labels, await_ready=await_ready)
 
     def _isolation(self, name: str) -> list[pulumi.Resource]:
         """Monitoring reads the collectors' figures; the publisher reaches its bucket; nothing else."""
@@ -175,11 +177,7 @@ class AuditTrail(pulumi.ComponentResource):
                 type="ClusterIP",
                 cluster_ip="None",
                 selector=self._selector,
-                ports=[
-                    core.v1.ServicePortArgs(
-                        name="metrics", port=METRICS_PORT, target_port="metrics", protocol="TCP"
-                    )
-                ],
+                ports=[service_port("metrics", METRICS_PORT)],
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -199,24 +197,14 @@ class AuditTrail(pulumi.ComponentResource):
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=self._labels,
-                        annotations={
-                            "prometheus.io/scrape": "true",
-                            "prometheus.io/port": str(METRICS_PORT),
-                            "prometheus.io/path": "/metrics",
-                        },
+                        annotations=scrape_annotations(METRICS_PORT),
                     ),
                     spec=self._collector_pod(),
                 ),
                 volume_claim_templates=[
                     core.v1.PersistentVolumeClaimArgs(
                         metadata=meta.v1.ObjectMetaArgs(name=_CLAIM, labels=self._labels),
-                        spec=core.v1.PersistentVolumeClaimSpecArgs(
-                            access_modes=["ReadWriteOnce"],
-                            storage_class_name=settings.storage.storage_class,
-                            resources=core.v1.VolumeResourceRequirementsArgs(
-                                requests={"storage": format_bytes(settings.storage.size)}
-                            ),
-                        ),
+                        spec=claim_spec(settings.storage.size, settings.storage.storage_class),
                     )
                 ],
             ),
@@ -280,9 +268,7 @@ class AuditTrail(pulumi.ComponentResource):
                             ),
                         )
                     ],
-                    ports=[
-                        core.v1.ContainerPortArgs(name="metrics", container_port=METRICS_PORT, protocol="TCP")
-                    ],
+                    ports=[container_port("metrics", METRICS_PORT)],
                     resources=_requirements(plan),
                     security_context=_reader(),
                     startup_probe=http_probe("/healthz", "metrics", period=5, failures=60),
@@ -291,19 +277,11 @@ class AuditTrail(pulumi.ComponentResource):
                     termination_message_policy="FallbackToLogsOnError",
                     volume_mounts=[
                         core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
-                        *(
-                            core.v1.VolumeMountArgs(name=volume, mount_path=path, read_only=True)
-                            for volume, path in folders.items()
-                        ),
+                        *(mount(volume, path) for volume, path in folders.items()),
                     ],
                 )
             ],
-            volumes=[
-                core.v1.VolumeArgs(
-                    name=volume, host_path=core.v1.HostPathVolumeSourceArgs(path=path, type="Directory")
-                )
-                for volume, path in folders.items()
-            ],
+            volumes=[folder_volume(volume, path) for volume, path in folders.items()],
         )
 
     def _jobs(self, name: str, depends_on: Sequence[pulumi.Resource]) -> None:
@@ -317,15 +295,11 @@ class AuditTrail(pulumi.ComponentResource):
     def _seal(self, name: str, job: str, trail: str, depends_on: Sequence[pulumi.Resource]) -> None:
         settings = self._plan.settings
         arguments = ["seal", f"--trail={trail}", f"--retention-days={settings.retention_days}"]
-        volumes: list[tuple[core.v1.VolumeArgs, str]] = []
+        volumes: list[_Mounted] = []
         if isinstance(settings.signing, SecretKey):
             arguments.append(f"--key={SIGNING}/private.pem")
-            secret = core.v1.SecretVolumeSourceArgs(
-                secret_name=settings.signing.secret_name,
-                default_mode=0o440,
-                items=[core.v1.KeyToPathArgs(key="private.pem", path="private.pem")],
-            )
-            volumes.append((core.v1.VolumeArgs(name="signing", secret=secret), SIGNING))
+            secret = secret_volume("signing", settings.signing.secret_name, ["private.pem"])
+            volumes.append((secret, mount("signing", SIGNING)))
         else:
             arguments += [f"--key={TRAIL}/keys/private.pem", f"--make-key={TRAIL}/keys/public/0000.pem"]
         self._cron_job(name, job, trail, SEAL_SCHEDULE, arguments, volumes, depends_on)
@@ -338,11 +312,12 @@ class AuditTrail(pulumi.ComponentResource):
             f"--retention-days={settings.retention_days}",
             "--metrics",
         ]
-        volumes: list[tuple[core.v1.VolumeArgs, str]] = []
+        volumes: list[_Mounted] = []
         if isinstance(settings.signing, SecretKey):
             arguments.append(f"--public-key={PUBLIC_KEYS}")
             keys = core.v1.ConfigMapVolumeSourceArgs(name="audit-public-keys")
-            volumes.append((core.v1.VolumeArgs(name="public-keys", config_map=keys), PUBLIC_KEYS))
+            volume = core.v1.VolumeArgs(name="public-keys", config_map=keys)
+            volumes.append((volume, mount("public-keys", PUBLIC_KEYS)))
         else:
             arguments.append(f"--public-key={TRAIL}/keys/public")
         self._cron_job(name, job, trail, VERIFY_SCHEDULE, arguments, volumes, depends_on)
@@ -373,7 +348,7 @@ class AuditTrail(pulumi.ComponentResource):
         trail: str,
         schedule: str,
         arguments: Sequence[str],
-        volumes: Sequence[tuple[core.v1.VolumeArgs, str]],
+        volumes: Sequence[_Mounted],
         depends_on: Sequence[pulumi.Resource],
         *,
         labels: Mapping[str, str] | None = None,
@@ -421,20 +396,12 @@ class AuditTrail(pulumi.ComponentResource):
                     volume_mounts=[
                         core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
                         core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
-                        *(
-                            core.v1.VolumeMountArgs(name=volume.name, mount_path=path, read_only=True)
-                            for volume, path in volumes
-                        ),
+                        *(mounted for _, mounted in volumes),
                     ],
                 )
             ],
             volumes=[
-                core.v1.VolumeArgs(
-                    name=_CLAIM,
-                    persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(
-                        claim_name=f"{_CLAIM}-{trail}"
-                    ),
-                ),
+                claim_volume(_CLAIM, f"{_CLAIM}-{trail}"),
                 scratch_volume("tmp", 16 * MIB),
                 *(volume for volume, _ in volumes),
             ],
@@ -442,23 +409,14 @@ class AuditTrail(pulumi.ComponentResource):
         batch.v1.CronJob(
             name,
             metadata=self._metadata(job, labels),
-            spec=batch.v1.CronJobSpecArgs(
+            spec=cron_job_spec(
+                labels,
+                pod,
                 schedule=schedule,
-                time_zone="Etc/UTC",
-                concurrency_policy="Forbid",
-                starting_deadline_seconds=_LATE_SECONDS,
-                successful_jobs_history_limit=KEPT_JOBS // 2,
-                failed_jobs_history_limit=KEPT_JOBS // 2,
-                job_template=batch.v1.JobTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
-                    spec=batch.v1.JobSpecArgs(
-                        backoff_limit=1,
-                        active_deadline_seconds=_DEADLINE_SECONDS,
-                        template=core.v1.PodTemplateSpecArgs(
-                            metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=pod
-                        ),
-                    ),
-                ),
+                latest_start_seconds=_LATE_SECONDS,
+                deadline_seconds=_DEADLINE_SECONDS,
+                retries=1,
+                kept=KEPT_JOBS,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )
@@ -481,5 +439,4 @@ def _requirements(plan: AuditPlan) -> core.v1.ResourceRequirementsArgs:
     """Only CPU may be used beyond what is set aside: whoever is short of it waits, and is not killed."""
     given = plan.settings.resources
     requests = Resources(given.cpu, given.memory, given.ephemeral_storage)
-    limits = Resources(given.cpu_limit or given.cpu, given.memory, given.ephemeral_storage)
-    return core.v1.ResourceRequirementsArgs(requests=requests.amounts(), limits=limits.amounts())
+    return requirements(requests, given.cpu_limit)
