@@ -52,7 +52,9 @@ def test_every_pod_is_running(deployment: Deployment) -> None:
 
 
 def test_engine_runs_with_the_flags_of_the_real_model(deployment: Deployment, namespace: str) -> None:
-    (server,) = kube.items("deployments", "--namespace", namespace)
+    (server,) = kube.items(
+        "deployments", "--namespace", namespace, "-l", "app.kubernetes.io/name=model-server"
+    )
     arguments = " ".join(server["spec"]["template"]["spec"]["containers"][0]["args"])
     for flag in (
         "--mm-encoder-tp-mode",
