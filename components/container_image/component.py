@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -9,8 +10,14 @@ from typing import TypeVar
 import pulumi
 import pulumi_docker as docker
 
-from components.container_image.plan import DOCKERFILE, context_of, parse_reference, source_tag
-from components.container_image.settings import ImageBuild
+from components.container_image.plan import (
+    DOCKERFILE,
+    build_arguments,
+    context_of,
+    parse_reference,
+    source_tag,
+)
+from components.container_image.settings import App, ImageBuild
 
 T = TypeVar("T")
 
@@ -19,13 +26,29 @@ T = TypeVar("T")
 class AppImageArgs:
     """Inputs of an AppImage."""
 
-    app: str
-    """Name of the app: its folder below `apps`, and its key among the references."""
-    reference: str
-    """Where it is pushed, and the digest that is expected: `registry/name@sha256:…`."""
+    app: App
+    """Name of the app: its key among the references."""
+    references: Mapping[str, str]
+    """Images by name: where the app's is pushed, and the digest that is expected (`registry/name@sha256:…`);
+    those that it is built with."""
     build: ImageBuild
     root: Path
     """Folder of the project."""
+
+    @property
+    def reference(self) -> str:
+        """The app's own."""
+        return self.references[self.app]
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """Docker's build arguments."""
+        return build_arguments(self.app, self.build, self.references)
+
+    @property
+    def tag(self) -> str:
+        """The tag that it is pushed under."""
+        return source_tag(self.root, self.app, self.build.platform, self.arguments)
 
 
 class AppImage(pulumi.ComponentResource):
@@ -45,15 +68,14 @@ class AppImage(pulumi.ComponentResource):
     def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("autoglm:container_image:AppImage", name, None, opts)
         expected = parse_reference(args.reference)
-        tag = source_tag(args.root, args.app, args.build)
         image = docker.Image(
             name,
-            image_name=f"{expected.repository}:{tag}",
+            image_name=f"{expected.repository}:{args.tag}",
             build=docker.DockerBuildArgs(
                 context=context_of(args.app),
                 dockerfile=f"{context_of(args.app)}/{DOCKERFILE}",
                 platform=args.build.platform,
-                args={"BASE": args.build.base},
+                args=args.arguments,
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             ),
             build_on_preview=False,
@@ -77,11 +99,10 @@ def check_digest(pushed: str, args: AppImageArgs) -> None:
     """Raises UnexpectedDigestError if `pushed`, a repository with digest, is not what `args` expects."""
     expected, found = parse_reference(args.reference), parse_reference(pushed)
     if found.digest != expected.digest:
-        tag = source_tag(args.root, args.app, args.build)
         raise UnexpectedDigestError(
             f"images.references.{args.app}: {expected.digest} is pinned, but the build has been pushed as "
             f"{found.digest}. If it is what you want to run, write\n"
-            f"    {args.app}: {found.repository}:{tag}@{found.digest}"
+            f"    {args.app}: {found.repository}:{args.tag}@{found.digest}"
         )
 
 

@@ -10,12 +10,27 @@ from typing import Final
 
 from components.common.accounts import AwsAccount, GcpProject
 from components.common.problems import Problem
-from components.container_image.settings import ImageBuild, RegistryRepositories
+from components.container_image.settings import App, ImageBuild, RegistryRepositories
 
 APPS: Final = "apps"
 """Folder of the apps, each with its Dockerfile, below the project's."""
+FOLDERS: Final[Mapping[App, str]] = {
+    "weights": "weights",
+    "audit": "audit",
+    "alert-relay": "alert_relay",
+    "trend-report": "trend_report",
+    "log-setup": "log_setup",
+    "etcd-tools": "etcd",
+    "virtual-ip": "virtual_ip",
+}
+"""The apps' folders below `apps`, by the name that an image has among the references."""
 DOCKERFILE: Final = "Dockerfile"
-REQUIREMENTS: Final = "requirements.txt"
+IGNORED: Final = ".dockerignore"
+"""Names what belongs to an image: all but the lines that begin with `!` is left out."""
+PROGRAMS_OF: Final[Mapping[App, str]] = {"etcd-tools": "etcd"}
+"""Images whose programs another one is built with, in its build argument of that name in capitals."""
+LOCKED_PLATFORM: Final[Mapping[App, str]] = {"virtual-ip": "linux/amd64"}
+"""Apps whose packages are locked for one platform."""
 _TAG_DIGITS: Final = 16
 
 
@@ -38,25 +53,40 @@ def parse_reference(text: str) -> Reference:
     return Reference(f"{head}{slash}{tail.partition(':')[0]}", digest)
 
 
-def context_of(app: str) -> str:
+def context_of(app: App) -> str:
     """Build context, relative to the project: an absolute path would differ from machine to machine."""
-    return f"{APPS}/{app}"
+    return f"{APPS}/{FOLDERS[app]}"
 
 
-def source_files(root: Path, app: str) -> list[Path]:
-    """What the app's image is made of, relative to its context, sorted; `.dockerignore` leaves out the
-    rest."""
+def source_files(root: Path, app: App) -> list[Path]:
+    """What the app's image is made of, relative to its context, sorted: what `.dockerignore` lets through.
+
+    Every `.dockerignore` here leaves out everything (`*`), then names files and folders with `!`.
+    """
     folder = root / context_of(app)
-    code = [path.relative_to(folder) for path in (folder / app).rglob("*.py")]
-    return sorted([Path(DOCKERFILE), Path(REQUIREMENTS), *code])
+    lines = (folder / IGNORED).read_text(encoding="utf-8").split()
+    found = {Path(DOCKERFILE)}
+    for named in (folder / line[1:] for line in lines if line.startswith("!")):
+        files = named.rglob("*") if named.is_dir() else [named]
+        found |= {path.relative_to(folder) for path in files if path.is_file()}
+    return sorted(path for path in found if "__pycache__" not in path.parts)
 
 
-def source_tag(root: Path, app: str, build: ImageBuild) -> str:
+def build_arguments(app: App, build: ImageBuild, references: Mapping[str, str]) -> dict[str, str]:
+    """Docker's build arguments: the images, by digest, that the app's image is built from."""
+    arguments = {"BASE": build.base}
+    if (other := PROGRAMS_OF.get(app)) is not None:
+        arguments[other.upper()] = references[other]
+    return arguments
+
+
+def source_tag(root: Path, app: App, platform: str, arguments: Mapping[str, str]) -> str:
     """Tag that changes exactly when the image's sources do: in a registry with immutable tags, none is pushed
     twice with different content.
     """
     folder = root / context_of(app)
-    digest = hashlib.sha256(f"{build.base}\0{build.platform}\0".encode())
+    images = [arguments[name] for name in sorted(arguments)]
+    digest = hashlib.sha256("".join(f"{text}\0" for text in (*images, platform)).encode())
     for path in source_files(root, app):
         content = (folder / path).read_bytes()
         digest.update(f"{path.as_posix()}\0{len(content)}\0".encode() + content)
@@ -73,12 +103,8 @@ def image_problems(
 
     `references` are pinned (they match IMAGE_REFERENCE).
     """
-    for index, app in enumerate(build.apps if build else ()):
-        if app not in references:
-            yield Problem(
-                f"build.apps[{index}]",
-                f"{app!r}: not among references, which says where it is pushed; add references.{app}",
-            )
+    if build is not None:
+        yield from _build_problems(build, references)
     if repositories is None or account is None:
         return
     names = list(repositories.names)
@@ -94,6 +120,32 @@ def image_problems(
                     f"{found!r}: not the repository that the stack makes for it; write "
                     f"{expected}@sha256:…, or remove {name} from repositories.names",
                 )
+
+
+def _build_problems(build: ImageBuild, references: Mapping[str, str]) -> Iterator[Problem]:
+    for index, app in enumerate(build.apps):
+        path = f"build.apps[{index}]"
+        if build.apps.index(app) != index:
+            yield Problem(path, f"{app!r}: listed twice; remove one")
+            continue
+        if app not in references:
+            yield Problem(
+                path, f"{app!r}: not among references, which says where it is pushed; add references.{app}"
+            )
+        other = PROGRAMS_OF.get(app)
+        if other is not None and other not in references:
+            yield Problem(
+                path,
+                f"{app!r}: is built with programs of the image {other}, which is not among references; "
+                f"add references.{other}",
+            )
+        only = LOCKED_PLATFORM.get(app)
+        if only is not None and only != build.platform:
+            yield Problem(
+                path,
+                f"{app!r}: its packages are locked for {only}, and build.platform is {build.platform}; "
+                "remove it, and push it from elsewhere",
+            )
 
 
 def repository_of(repositories: RegistryRepositories, account: AwsAccount | GcpProject, name: str) -> str:

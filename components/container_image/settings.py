@@ -11,6 +11,9 @@ from components.common.schema import FrozenModel, PositiveInt
 
 PINNED: Final = r"^[a-z0-9][a-z0-9.:/_-]*(:[A-Za-z0-9._-]+)?@sha256:[0-9a-f]{64}$"
 
+App = Literal["weights", "audit", "alert-relay", "trend-report", "log-setup", "etcd-tools", "virtual-ip"]
+"""Our own apps that have a Dockerfile, by the name of their image."""
+
 
 class ImageBuild(FrozenModel):
     """Builds our own apps with the Docker of the machine that runs `pulumi up`, and pushes them.
@@ -20,11 +23,13 @@ class ImageBuild(FrozenModel):
     the settings or of the state.
     """
 
-    apps: Annotated[tuple[Literal["weights"], ...], Field(min_length=1)] = ("weights",)
-    """Which apps, by the name that they have in `references`."""
+    apps: Annotated[tuple[App, ...], Field(min_length=1)] = ("weights",)
+    """Which apps, by the name that they have in `references`. `etcd-tools` takes etcd's client programs from
+    the image `etcd` among the references: etcd's own, mirrored."""
     base: Annotated[str, Field(pattern=PINNED)]
     """Image that they build on, by digest: one with Python 3.11, which the apps' requirements are locked for,
-    as `python3` with pip, and no compilers, e.g. `python:3.11-slim-bookworm@sha256:…`."""
+    as `python3` with pip, and no compilers, e.g. `python:3.11-slim-bookworm@sha256:…`. `virtual-ip` needs
+    Debian 12 with apt, which that one is."""
     platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
     """What the nodes are that run them."""
 

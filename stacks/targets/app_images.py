@@ -27,7 +27,7 @@ def app_images(
     built: dict[str, pulumi.Input[str]] = {
         app: AppImage(
             f"{app}-image",
-            AppImageArgs(app=app, reference=plan.images[app], build=images.build, root=root),
+            AppImageArgs(app=app, references=plan.images, build=images.build, root=root),
             options,
         ).reference
         for app in images.build.apps

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from components.common.accounts import AwsAccount, GcpProject
 from components.container_image.plan import (
+    FOLDERS,
     Reference,
+    build_arguments,
     context_of,
     image_problems,
     parse_reference,
     source_files,
     source_tag,
 )
-from components.container_image.settings import ImageBuild, RegistryRepositories
+from components.container_image.settings import App, ImageBuild, RegistryRepositories
+from stacks.problems import SettingsError
+from tests.unit.container_image.dockerfile import context_files
+from tests.unit.examples import settings
 
 ROOT = Path(__file__).resolve().parents[3]
 DIGEST = f"sha256:{'0' * 64}"
@@ -26,6 +31,7 @@ ACCOUNT = AwsAccount("aws", "111122223333", "eu-central-1")
 PROJECT = GcpProject("example-project", "444455556666", "europe-west4")
 ECR = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/autoglm"
 BUILD = ImageBuild.model_validate({"base": f"python:3.11-slim-bookworm@{DIGEST}"})
+ARGUMENTS = {"BASE": BUILD.base}
 REPOSITORIES = RegistryRepositories()
 
 
@@ -46,57 +52,82 @@ def test_a_reference_without_digest_is_refused() -> None:
         parse_reference("registry.example/weights:latest")
 
 
+def tag(root: Path, app: App = "weights", **arguments: str) -> str:
+    return source_tag(root, app, "linux/amd64", ARGUMENTS | arguments)
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A copy of the app's context that a test may change."""
-    shutil.copytree(
-        ROOT / context_of("weights"),
-        tmp_path / context_of("weights"),
-        ignore=shutil.ignore_patterns("__pycache__", "tests"),
-    )
+    """A copy of the apps' contexts that a test may change."""
+    for app in get_args(App):
+        shutil.copytree(
+            ROOT / context_of(app),
+            tmp_path / context_of(app),
+            ignore=shutil.ignore_patterns("__pycache__", "tests"),
+        )
     return tmp_path
 
 
-def test_the_tag_is_the_same_for_the_same_sources_wherever_they_lie(sources: Path) -> None:
-    assert source_tag(sources, "weights", BUILD) == source_tag(ROOT, "weights", BUILD)
-
-
-@pytest.mark.parametrize("file", ["Dockerfile", "requirements.txt", "weights/cli.py"])
-def test_the_tag_follows_from_every_source(sources: Path, file: str) -> None:
-    before = source_tag(sources, "weights", BUILD)
-    with (sources / context_of("weights") / file).open("a") as source:
-        source.write("\n# changed\n")
-    assert source_tag(sources, "weights", BUILD) != before
+@pytest.mark.parametrize("app", get_args(App))
+def test_the_tag_is_the_same_for_the_same_sources_wherever_they_lie(sources: Path, app: App) -> None:
+    assert tag(sources, app) == tag(ROOT, app)
 
 
 @pytest.mark.parametrize(
-    "change", [{"base": f"python:3.11-slim@sha256:{'1' * 64}"}, {"platform": "linux/arm64"}]
+    ("app", "file"),
+    [
+        ("weights", "Dockerfile"),
+        ("weights", "requirements.txt"),
+        ("weights", "weights/cli.py"),
+        ("trend-report", "trend_report/page.css"),
+        ("etcd-tools", "etcd_tools/cli.py"),
+        ("virtual-ip", "packages.sha256"),
+        ("virtual-ip", "assemble.sh"),
+        ("virtual-ip", "etc/protocols"),
+    ],
 )
-def test_the_tag_follows_from_base_and_platform(change: dict[str, str]) -> None:
-    other = ImageBuild.model_validate({"base": BUILD.base, **change})
-    assert source_tag(ROOT, "weights", other) != source_tag(ROOT, "weights", BUILD)
+def test_the_tag_follows_from_every_source(sources: Path, app: App, file: str) -> None:
+    before = tag(sources, app)
+    with (sources / context_of(app) / file).open("a") as source:
+        source.write("\n# changed\n")
+    assert tag(sources, app) != before
 
 
-def test_the_context_is_exactly_what_the_tag_covers() -> None:
+def test_the_tag_follows_from_what_is_built_on_and_the_platform() -> None:
+    before = tag(ROOT)
+    assert tag(ROOT, BASE=f"python:3.11-slim@sha256:{'1' * 64}") != before
+    assert tag(ROOT, ETCD=f"etcd@{DIGEST}") != before
+    assert source_tag(ROOT, "weights", "linux/arm64", ARGUMENTS) != before
+
+
+def test_only_etcds_tools_are_built_with_another_image() -> None:
+    references = {"etcd": f"registry.example/etcd@{DIGEST}"}
+    for app in get_args(App):
+        added = {"ETCD": references["etcd"]} if app == "etcd-tools" else {}
+        assert build_arguments(app, BUILD, references) == ARGUMENTS | added
+
+
+@pytest.mark.parametrize("app", get_args(App))
+def test_the_context_is_exactly_what_the_tag_covers(app: App) -> None:
     """What `.dockerignore` lets through, and no caches, tests or secrets of the machine."""
-    folder = ROOT / context_of("weights")
-    assert (folder / ".dockerignore").read_text().split() == [
-        "*",
-        "!requirements.txt",
-        "!weights",
-        "**/__pycache__",
-    ]
-    passed = {
-        path.relative_to(folder)
-        for path in (folder / "weights").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert set(source_files(ROOT, "weights")) == passed | {Path("Dockerfile"), Path("requirements.txt")}
+    assert {*source_files(ROOT, app)} == context_files(ROOT / context_of(app)) | {Path("Dockerfile")}
+    names = {path.parts[0] for path in source_files(ROOT, app)} - {"Dockerfile"}
+    modules = {path.parent.name for path in (ROOT / context_of(app)).glob("*/__main__.py")}
+    assert modules <= names
+    assert names - modules <= {"requirements.txt", "packages.sha256", "assemble.sh", "etc"}
 
 
-def problems(references: dict[str, str], account: Any = ACCOUNT, **changes: Any) -> list[tuple[str, str]]:
+def test_an_image_is_made_of_its_apps_folder() -> None:
+    assert context_of("alert-relay") == "apps/alert_relay"
+    assert context_of("etcd-tools") == "apps/etcd"
+    assert set(FOLDERS) == set(get_args(App))
+
+
+def problems(
+    references: dict[str, str], account: Any = ACCOUNT, build: ImageBuild = BUILD, **changes: Any
+) -> list[tuple[str, str]]:
     repositories = RegistryRepositories.model_validate(changes) if changes else REPOSITORIES
-    found = image_problems(references, BUILD, repositories, account)
+    found = image_problems(references, build, repositories, account)
     return [(problem.path, problem.message) for problem in found]
 
 
@@ -113,6 +144,56 @@ def test_a_build_needs_to_know_where_to_push() -> None:
     ((path, message),) = problems({})
     assert path == "build.apps[0]"
     assert message.endswith("add references.weights")
+
+
+def building(*apps: str, platform: str = "linux/amd64") -> ImageBuild:
+    return ImageBuild.model_validate({"base": BUILD.base, "apps": apps, "platform": platform})
+
+
+def test_all_apps_can_be_built_at_once() -> None:
+    references = {name: f"registry.example/{name}@{DIGEST}" for name in (*get_args(App), "etcd")}
+    assert problems(references, None, building(*get_args(App))) == []
+
+
+def test_etcds_tools_need_to_know_which_etcd() -> None:
+    references = {"etcd-tools": f"registry.example/etcd-tools@{DIGEST}"}
+    ((path, message),) = problems(references, None, building("etcd-tools"))
+    assert path == "build.apps[0]"
+    assert message.endswith("add references.etcd")
+
+
+def test_the_virtual_ip_is_not_built_for_another_platform_than_its_packages() -> None:
+    references = {"virtual-ip": f"registry.example/virtual-ip@{DIGEST}"}
+    ((path, message),) = problems(references, None, building("virtual-ip", platform="linux/arm64"))
+    assert path == "build.apps[0]"
+    assert "locked for linux/amd64, and build.platform is linux/arm64" in message
+
+
+def test_an_app_listed_twice_is_refused() -> None:
+    references = {"audit": f"registry.example/audit@{DIGEST}"}
+    found = problems(references, None, building("audit", "audit"))
+    assert found == [("build.apps[1]", "'audit': listed twice; remove one")]
+
+
+@pytest.mark.parametrize(
+    ("app", "fix"),
+    [
+        ("alert_relay", "did you mean alert-relay?"),
+        ("vllm", "use one of weights, audit, alert-relay, trend-report, log-setup, etcd-tools, virtual-ip"),
+    ],
+)
+def test_a_stack_is_told_which_apps_there_are(app: str, fix: str) -> None:
+    images = {"kind": "registry", "references": {}, "build": {"base": BUILD.base, "apps": [app]}}
+    with pytest.raises(SettingsError) as refused:
+        settings({"images": images})
+    assert f"images.build.apps[0]: '{app}': not a choice; {fix}" in str(refused.value)
+
+
+@pytest.mark.parametrize("app", ["alert_relay", "etcd", "probe", "vllm"])
+def test_an_unknown_app_is_refused_with_those_that_there_are(app: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        building(app)
+    assert all(f"'{known}'" in str(refused.value) for known in get_args(App))
 
 
 def test_a_reference_to_another_repository_than_the_stacks_is_refused() -> None:
