@@ -1,7 +1,7 @@
 """Reads our apps' Dockerfiles, and runs their steps in folders: one for each stage, no container.
 
-It knows what these Dockerfiles use, and refuses the rest. A RUN sees the machine's own programs; absolute
-paths of folders that the stage has made lead into the stage's folder.
+It knows what these Dockerfiles use, and refuses the rest. A RUN sees the machine's own programs; the
+absolute paths that it names lead into the stage's folder.
 """
 
 from __future__ import annotations
@@ -46,8 +46,6 @@ class Stage:
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     directory: str = "/"
-    made: set[str] = field(default_factory=set)
-    """First parts of the paths that the stage has made."""
 
     @property
     def process(self) -> list[str]:
@@ -114,7 +112,7 @@ def _step(
             _run(stage, rest, environment)
         case "WORKDIR":
             stage.directory = rest
-            _make(stage, rest).mkdir(parents=True)
+            stage.at(rest).mkdir(parents=True)
         case "ENV":
             stage.environment |= dict(part.split("=", 1) for part in shlex.split(rest))
         case "USER":
@@ -135,7 +133,7 @@ def _copy(stage: Stage, words: list[str], context: Path, made: Mapping[str, Stag
     for path in paths:
         found = source / path.lstrip("/")
         # As Docker has it: a folder's content, a file into a folder that ends with a slash.
-        place = _make(stage, target)
+        place = stage.at(target)
         if found.is_dir():
             shutil.copytree(found, place, symlinks=True, dirs_exist_ok=True)
         else:
@@ -144,15 +142,8 @@ def _copy(stage: Stage, words: list[str], context: Path, made: Mapping[str, Stag
             shutil.copy2(found, place)
 
 
-def _make(stage: Stage, path: str) -> Path:
-    stage.made.add(path.split("/")[1])
-    return stage.at(path)
-
-
 def _run(stage: Stage, command: str, environment: Mapping[str, str]) -> None:
-    # `/image` is made by a command, not by an instruction.
-    first = "|".join(sorted(name for name in {*stage.made, "image"} if name))
-    rewritten = re.sub(rf"(?<=\s)/({first})\b", lambda found: f"{stage.root}/{found.group(1)}", command)
+    rewritten = re.sub(r"(?<=[\s=])/(?=\w)", f"{stage.root}/", command)
     done = subprocess.run(
         ["/bin/sh", "-c", rewritten],
         cwd=stage.at(stage.directory),
