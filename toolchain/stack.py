@@ -87,8 +87,12 @@ def ensure_passphrase() -> None:
 def write_env_file() -> Path:
     """Write ``.toolchain/env``, which puts the engine, kubectl and the cluster into a shell."""
     ensure_passphrase()
-    lines = ["# Generated; source it: it puts pulumi, kubectl, the kubeconfig and the state into a shell."]
-    for name, value in environment().items():
+    lines = [
+        "# Generated; source it: it puts pulumi, kubectl, the kubeconfig and the state into a shell.",
+        "# For a stack other than dev: PULUMI_OPTION_POLICY_PACK_CONFIG=policies/levels/NAME.json",
+    ]
+    variables = {**environment(), "PULUMI_OPTION_POLICY_PACK_CONFIG": str(LEVELS / f"{EMBEDDED}.json")}
+    for name, value in variables.items():
         if name == "PATH":
             lines.append(
                 f'export PATH={shlex.quote(str(paths.BIN))}:{shlex.quote(str(paths.VENV / "bin"))}:"$PATH"'

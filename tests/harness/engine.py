@@ -50,14 +50,14 @@ class Engine:
         """`pulumi up --yes`."""
         return self.run("up", "--yes", *arguments, config_file=config_file, **environment)
 
-    def export(self) -> dict[str, Any]:
+    def export(self, *flags: str) -> dict[str, Any]:
         """The stack's state."""
-        document: dict[str, Any] = json.loads(self.run("stack", "export").succeeded().stdout)
+        document: dict[str, Any] = json.loads(self.run("stack", "export", *flags).succeeded().stdout)
         return document
 
-    def resources(self) -> list[dict[str, Any]]:
-        """Resources in the stack's state."""
-        resources: list[dict[str, Any]] = self.export()["deployment"].get("resources", [])
+    def resources(self, *flags: str) -> list[dict[str, Any]]:
+        """Resources in the stack's state; what is secret is a cipher without `--show-secrets`."""
+        resources: list[dict[str, Any]] = self.export(*flags)["deployment"].get("resources", [])
         return resources
 
     def recorded(self) -> dict[str, Any]:

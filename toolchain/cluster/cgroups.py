@@ -56,6 +56,12 @@ def parse_hierarchies(mountinfo: str) -> list[Hierarchy]:
     return list(found.values())
 
 
+def sessions(groups: str) -> set[Path]:
+    """From a /proc/PID/cgroup: parents of the process's groups, relative to their mounts; never the root."""
+    paths = [Path(line.split(":", 2)[2].strip().lstrip("/")) for line in groups.splitlines()]
+    return {path.parent for path in paths if len(path.parts) > 1}
+
+
 def hierarchies() -> list[Hierarchy]:
     """The cgroup file systems mounted on this host."""
     return parse_hierarchies((PROC / "self" / "mountinfo").read_text())

@@ -155,13 +155,15 @@ def _legacy_iptables() -> list[str]:
 
 
 def _cgroups() -> list[str]:
+    """Groups two levels deep, without those beside our own: other sessions of whoever has started us."""
     found = []
+    sessions = cgroups.sessions((processes.PROC / "self" / "cgroup").read_text())
     for hierarchy in cgroups.hierarchies():
         for directory, children, _ in os.walk(hierarchy.mount):
-            depth = len(Path(directory).relative_to(hierarchy.mount).parts)
-            if depth >= 2:
+            place = Path(directory).relative_to(hierarchy.mount)
+            if len(place.parts) >= 2:
                 children.clear()
-            if depth:
+            if place.parts and place.parent not in sessions:
                 found.append(directory)
     return sorted(found)
 

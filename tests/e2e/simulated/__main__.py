@@ -53,8 +53,6 @@ def _addons(plan: PlatformPlan, options: pulumi.ResourceOptions) -> pulumi.Resou
 
 plan = _plan()
 provider = kubernetes_provider(os.environ["KUBECONFIG"])
-addons = _addons(plan, pulumi.ResourceOptions(providers=[provider]))
-for name, value in build_platform(
-    plan, Target(provider, images=plan.images, after=(addons,))
-).outputs.items():
+_addons(plan, pulumi.ResourceOptions(providers=[provider]))
+for name, value in build_platform(plan, Target(provider, images=plan.images)).outputs.items():
     pulumi.export(name, value)

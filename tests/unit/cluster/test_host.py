@@ -107,3 +107,9 @@ def test_a_difference_says_what_came_and_what_went() -> None:
     after = {"links": ["autoglm0", "lo"], "nft tables": []}
     assert host_state.difference(before, after) == {"links": ["- eth0", "+ autoglm0"]}
     assert host_state.difference(before, before) == {}
+
+
+def test_groups_beside_our_own_are_of_whoever_has_started_us() -> None:
+    groups = "4:memory:/sessions/0123\n2:cpu:/\n0::/user.slice/user-0.slice/session-1.scope\n"
+    assert cgroups.sessions(groups) == {Path("sessions"), Path("user.slice/user-0.slice")}
+    assert cgroups.sessions("4:memory:/alone\n0::/\n") == set()
