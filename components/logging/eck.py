@@ -143,7 +143,10 @@ def logstash(plan: LoggingPlan) -> dict[str, Any]:
     return {
         **_logstash_base(plan, wanted.replicas),
         "pipelines": [
-            {"pipeline.id": "pods", "config.string": pipelines.pods(DATA_STREAM_NAMESPACE, audit)},
+            {
+                "pipeline.id": "pods",
+                "config.string": pipelines.pods(DATA_STREAM_NAMESPACE, audit, plan.access),
+            },
             {
                 "pipeline.id": "dead-letters",
                 "config.string": pipelines.dead_letters(DATA_STREAM_NAMESPACE),

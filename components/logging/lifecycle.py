@@ -103,7 +103,7 @@ def daily_phases(plan: LoggingPlan) -> dict[str, Any]:
 
 
 def audit_phases(plan: LoggingPlan) -> dict[str, Any]:
-    """The searchable copy of audit records; what counts as the record is elsewhere, signed."""
+    """Records of accesses, and a copy of the audit trail's; those are signed where they are made."""
     phases: dict[str, Any] = {
         "hot": {
             "min_age": "0ms",

@@ -12,6 +12,7 @@ from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem
 from components.common.quantities import GIB, MIB, Resources, format_bytes, human_bytes
 from components.logging import sizing
+from components.logging.pipelines.access import AccessLog
 from components.logging.settings import HotTier, Logging, WarmTier
 from components.logging.shipper.configuration import LOGSTASH_PORT, HostLogs
 from components.logging.shipper.configuration import Shipper as ShipperConfiguration
@@ -24,9 +25,9 @@ IMAGES: Final = ("elasticsearch", "kibana", "logstash", "filebeat", "log-setup")
 DATA_STREAM_NAMESPACE: Final = "default"
 """Third part of the data streams' names, as Elastic's own integrations have it."""
 DEFAULT_WARM_AFTER: Final = 2 * DAY
-AUDIT_RETENTION: Final = 200 * DAY
-"""Of the copy of audit records in Elasticsearch, where the stack does not say: six calendar months can be 184
-days. What counts as the record is the audit store itself."""
+SHORTEST_ACCESS_RECORDS: Final = 200 * DAY
+"""Of what says who used the model: six calendar months can be 184 days, and somebody needs time to look. The
+audit trail has the same (`components/audit/plan.py`)."""
 SMALLEST_MEMORY: Final = GIB
 """Of an Elasticsearch or Logstash pod: ECK's own minimum for Elasticsearch is 2 GiB with a heap of half."""
 SMALLEST_QUEUE: Final = 256 * MIB
@@ -58,7 +59,9 @@ class LoggingPlan:
     warm_after: int | None
     """Seconds after the rollover, where there is a warm tier."""
     audit_retention: int
-    """Seconds."""
+    """Seconds that audit records are kept: of accesses, and the copies of the audit trail's."""
+    access: tuple[AccessLog, ...]
+    """Whose access lines become audit records."""
     agents_namespace: str
     """Where Filebeat runs."""
     operator_namespace: str
@@ -128,8 +131,9 @@ def plan_logging(
     protect: bool,
     agents_namespace: str = AGENTS_NAMESPACE,
     operator_namespace: str = OPERATOR_NAMESPACE,
-    audit_retention: int = AUDIT_RETENTION,
-    audit_per_day: int = 0,
+    trail_retention: int = 0,
+    trail_per_day: int = 0,
+    access: tuple[AccessLog, ...] = (),
     unmasked: tuple[tuple[str, str], ...] = (),
     readers: tuple[str, ...] = (),
 ) -> tuple[LoggingPlan | None, list[Problem]]:
@@ -137,8 +141,9 @@ def plan_logging(
 
     :param nodes: of the cluster, at most; each writes `ingest`.
     :param images: references with digest by name; an empty mapping has been reported already.
-    :param audit_retention: seconds for which the copy of audit records is kept.
-    :param audit_per_day: bytes of audit records that the whole stack makes a day.
+    :param trail_retention: seconds for which the audit trail keeps its records; 0 without one.
+    :param trail_per_day: bytes of records that all its collectors make a day.
+    :param access: whose access lines become audit records.
     :param unmasked: namespace and container of those whose lines are records, not logs.
     :param readers: namespaces of the stack whose pods read the store, besides those of the settings.
     """
@@ -146,13 +151,16 @@ def plan_logging(
     warm_after = settings.retention.warm_after
     if warm_after is None and warm is not None:
         warm_after = DEFAULT_WARM_AFTER
+    audit_retention = max(settings.retention.access_records, trail_retention)
+    accesses = settings.ingest.access_records_per_day * sizing.ACCESS_RECORD if access else 0
     queue = settings.shipper.queue or sizing.shipper_queue(settings.ingest, settings.outage)
     problems = [
         *_elasticsearch(settings, protect=protect),
         *_retention(settings, warm_after),
-        *_disks(settings, nodes, warm_after, audit_per_day, audit_retention),
+        *_disks(settings, nodes, warm_after, trail_per_day + accesses, audit_retention),
         *_logstash(settings),
         *_shipper(settings, queue),
+        *_access(settings, access),
         *_names(settings),
         *_images(images),
     ]
@@ -171,6 +179,7 @@ def plan_logging(
             ),
             warm_after=warm_after,
             audit_retention=audit_retention,
+            access=access,
             agents_namespace=agents_namespace,
             operator_namespace=operator_namespace,
             reader_namespaces=tuple(dict.fromkeys((*settings.reader_namespaces, *readers))),
@@ -234,6 +243,12 @@ def _retention(settings: Logging, warm_after: int | None) -> Iterator[Problem]:
             f"{format_duration(retention.rollover_after)}: age counts from the rollover, so logs would be "
             f"kept for more than twice retention.deleteAfter {format_duration(retention.delete_after)}; "
             "lower it",
+        )
+    if retention.access_records < SHORTEST_ACCESS_RECORDS:
+        yield Problem(
+            "retention.accessRecords",
+            f"{format_duration(retention.access_records)}: six months can be 184 days and need time to be "
+            f"looked at; write {format_duration(SHORTEST_ACCESS_RECORDS)} or more",
         )
 
 
@@ -324,6 +339,17 @@ def _shipper(settings: Logging, queue: int) -> Iterator[Problem]:
                 f"shipper.hostLogs[{index}].path",
                 f"{log.path}: {directory} of the node would be shown to Filebeat; name a directory of logs, "
                 "such as /var/log/haproxy.log",
+            )
+
+
+def _access(settings: Logging, access: tuple[AccessLog, ...]) -> Iterator[Problem]:
+    """A namespace whose lines stay on the node has no records."""
+    recorded = {log.namespace for log in access}
+    for index, name in enumerate(settings.shipper.excluded_namespaces):
+        if name in recorded:
+            yield Problem(
+                f"shipper.excludedNamespaces[{index}]",
+                f"{name!r}: records of who used the model are made of its lines; remove it",
             )
 
 

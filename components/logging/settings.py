@@ -79,6 +79,9 @@ class Retention(FrozenModel):
     """Older indices move to the warm tier; 2d where there is one."""
     delete_after: Duration = 30 * DAY
     """Older indices are deleted."""
+    access_records: Duration = 400 * DAY
+    """Records of who used the model are kept for so long, in a data stream of their own with those of the
+    audit trail; 200d at least. Where the audit trail keeps its own longer, so are these."""
 
 
 class Kibana(FrozenModel):
@@ -145,12 +148,15 @@ class Shipper(FrozenModel):
 
 
 class Ingest(FrozenModel):
-    """What one node writes, on average over a day. Compare it with what Kibana shows."""
+    """What is written, on average over a day. Compare it with what Kibana shows."""
 
     lines_per_second: PositiveInt = 20
-    """Lines of all its containers together."""
+    """Lines of all containers of one node together."""
     bytes_per_line: PositiveInt = 250
     """Of one line."""
+    access_records_per_day: PositiveInt = 100_000
+    """Records of who used the model, of the whole stack: one for each request to a model server, and one more
+    for each that comes through the entry's proxy. 100 000 are 1.2 requests a second, day and night."""
 
 
 class Logging(FrozenModel):

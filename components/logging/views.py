@@ -121,6 +121,14 @@ SAVED_SEARCHES: Final = (
         ("kubernetes.container.name", "error.message", "message"),
     ),
     SavedSearch(
+        "autoglm-audit-model",
+        "Audit: who used the model",
+        "Requests to model servers and through the entry; probes that were answered are left out.",
+        AUDIT,
+        'source: ("model" or "gateway")',
+        ("source", "ip", "action", "resource", "result", "node"),
+    ),
+    SavedSearch(
         "autoglm-audit-denied",
         "Audit: what was denied, and anomalies",
         "Who was refused what, and what rules have raised.",

@@ -10,14 +10,14 @@ from components.common.labels import NODE_POOL
 from components.common.problems import Problem, below
 from components.eks.plan import EksPlan
 from components.gke.plan import GkePlan
+from components.logging.pipelines.access import GATEWAY, MODEL
 from components.monitoring.stack import Scraped
 from components.onprem.plan import OnpremPlan
 from stacks.clusters import ClusterPlan
+from stacks.observability.access import access_logs
 from stacks.settings import Settings
 
 SECTION = "audit"
-_MODEL_CONTAINER = "vllm"
-_PROXY_CONTAINER = "haproxy"
 
 
 def plan_stack_audit(
@@ -53,11 +53,10 @@ def scraped_audit(settings: Settings, namespace: str) -> tuple[Scraped, ...]:
 
 def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:
     """Names of pod log folders begin with the namespace and an underscore."""
-    model = (f"{settings.tenant.namespace}_*/{_MODEL_CONTAINER}/*.log*",)
-    below_it = cluster.below
-    if isinstance(below_it, OnpremPlan):
-        return Logs(model, (f"{below_it.settings.entry_namespace}_*/{_PROXY_CONTAINER}/*.log*",))
-    return Logs(model)
+    patterns: dict[str, tuple[str, ...]] = {}
+    for log in access_logs(settings, cluster):
+        patterns[log.source] = (*patterns.get(log.source, ()), f"{log.namespace}_*/{log.container}/*.log*")
+    return Logs(patterns[MODEL], patterns.get(GATEWAY, ()))
 
 
 def _bucket(audit: Audit, own: str | None) -> Iterator[Problem]:

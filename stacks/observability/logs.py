@@ -9,11 +9,12 @@ from components.audit.plan import RECORD_BYTES, AuditPlan
 from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem, below
 from components.common.quantities import format_bytes, format_millicores
-from components.logging.plan import AUDIT_RETENTION, OPERATOR_NAMESPACE, LoggingPlan, plan_logging
+from components.logging.plan import OPERATOR_NAMESPACE, LoggingPlan, plan_logging
 from components.logging.settings import HotTier, Logging, WarmTier
 from components.monitoring.durations import DAY
 from components.operators.settings import EckChart
 from stacks.clusters import ClusterPlan
+from stacks.observability.access import access_logs
 from stacks.placement import describe, excess, open_pools
 from stacks.settings import Settings
 
@@ -39,8 +40,9 @@ def plan_stack_logging(
         images=images,
         protect=settings.data_protection == "protected",
         operator_namespace=_operator_namespace(settings),
-        audit_retention=trail.retention_days * DAY if trail else AUDIT_RETENTION,
-        audit_per_day=trail.records_per_day * trail.collectors * RECORD_BYTES if trail else 0,
+        trail_retention=trail.retention_days * DAY if trail else 0,
+        trail_per_day=trail.records_per_day * trail.collectors * RECORD_BYTES if trail else 0,
+        access=access_logs(settings, cluster),
         unmasked=((AGENTS_NAMESPACE, AUDIT_CONTAINER),) if trail else (),
         readers=_readers(settings),
     )

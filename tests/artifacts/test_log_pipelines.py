@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import onigurumacffi
 import pytest
 
 from components.logging.pipelines import grok, logstash
+from components.logging.pipelines.access import GATEWAY, MODEL, AccessLog
 from components.logging.pipelines.grok import ALL_DEFINITIONS, LEVELS, PATTERNS
 from components.logging.pipelines.masks import MASKS
+from tests.artifacts.logstash_filters import Grok, substitute
 from tests.artifacts.test_log_masking import KEPT, MASKED
 from tests.harness.commands import run
 from toolchain import golang
@@ -36,41 +37,9 @@ class Parsed:
     fields: dict[str, str]
 
 
-class Grok:
-    """Grok's expansion of names (github.com/jordansissel/ruby-grok), on Oniguruma."""
-
-    def __init__(self, pattern: str) -> None:
-        self.fields: list[str] = []
-        self._expression = onigurumacffi.compile(self._expand(pattern))
-
-    def _expand(self, pattern: str) -> str:
-        def expansion(found: re.Match[str]) -> str:
-            inner = self._expand(ALL_DEFINITIONS[found["name"]])
-            if found["field"] is None:
-                return f"(?:{inner})"
-            self.fields.append(found["field"])
-            index = len(self.fields) - 1
-            return f"(?<field{index}>{inner})"
-
-        return grok._FIELD.sub(expansion, pattern)
-
-    def match(self, line: str) -> dict[str, str] | None:
-        """Fields by name, or None."""
-        found = self._expression.search(line)
-        if found is None:
-            return None
-        # Where groups have names, Oniguruma numbers no others.
-        assert self._expression.number_of_captures() == len(self.fields)
-        return {
-            name: found.group(index)
-            for index, name in enumerate(self.fields, start=1)
-            if found._begs[index] >= 0
-        }
-
-
 @cache
 def compiled() -> tuple[tuple[str, Grok], ...]:
-    return tuple((one.name, Grok(one.pattern)) for one in PATTERNS)
+    return tuple((one.name, Grok(one.pattern, ALL_DEFINITIONS)) for one in PATTERNS)
 
 
 def parse(line: str) -> Parsed | None:
@@ -218,9 +187,11 @@ def test_every_name_that_a_pattern_uses_is_defined_and_used() -> None:
     assert set(ALL_DEFINITIONS) - used == set()
 
 
+ACCESS = (AccessLog(MODEL, "autoglm", "vllm"), AccessLog(GATEWAY, "entry", "haproxy"))
 PIPELINES = {
-    "pods": logstash.pods("default", ("audit", "collector")),
-    "pods-without-audit": logstash.pods("default", None),
+    "pods": logstash.pods("default", ("audit", "collector"), ACCESS),
+    "pods-without-audit": logstash.pods("default", None, ACCESS[:1]),
+    "pods-without-access": logstash.pods("default", ("audit", "collector")),
     "dead-letters": logstash.dead_letters("default"),
     "files": logstash.files("/*.log"),
 }
@@ -254,20 +225,10 @@ def test_no_pipeline_holds_a_password() -> None:
         assert "ssl_enabled => true" in text
 
 
-@cache
-def masks() -> tuple[tuple[onigurumacffi._Pattern, str], ...]:
-    return tuple((onigurumacffi.compile(one.pattern), one.replacement) for one in MASKS)
-
-
 def masked(text: str) -> str:
-    """As `mutate { gsub }` does it, one mask after the other."""
-    for expression, replacement in masks():
-        done, at = "", 0
-        while (found := expression.search(text, at)) is not None:
-            done += text[at : found.start()] + found.expand(replacement)
-            assert found.end() > found.start()
-            at = found.end()
-        text = done + text[at:]
+    """One mask after the other."""
+    for mask in MASKS:
+        text = substitute(mask.pattern, mask.replacement, text)
     return text
 
 

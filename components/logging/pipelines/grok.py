@@ -30,8 +30,11 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "LOG_SOURCE": r"[^\s:\]]+:\d+",
     "LOG_PROCESS": r"\([A-Za-z0-9_ ]+ pid=\d+\)",
     "LOG_METHOD": r"[A-Z]{3,10}",
-    "LOG_PATH": r"[^\s?\"]*",
-    "LOG_QUERY": r"(?:\?[^\s\"]*)?",
+    # Masking puts blanks where a path was long: [300 characters].
+    "LOG_PATH": r"(?:[^\s?#\"\[]|\[(?:\d+ characters\])?)*",
+    # Whatever it holds, it must not hide the request.
+    "LOG_QUERY": r"(?:[?#].*)?",
+    "LOG_TRACE_ID": r"[0-9a-f]{32}",
     "LOG_TEXT": r".*",
 }
 
@@ -56,7 +59,7 @@ PATTERNS: Final = (
     LinePattern(
         "uvicorn-access",
         r"^(?:%{LOG_PROCESS:[process][title]} )?%{LOG_LEVEL:[log][level]}: +%{LOG_ADDRESS:[source][ip]}:"
-        r"%{LOG_PORT:[source][port]:int} - %{LOG_REQUEST} %{LOG_NUMBER:[http][response][status_code]:int}"
+        r"%{LOG_PORT:[source][port]:int} - \"%{LOG_REQUEST}\" %{LOG_NUMBER:[http][response][status_code]:int}"
         r"(?: %{LOG_TEXT})?$",
     ),
     # vLLM: (APIServer pid=1) INFO 11-21 12:33:51 [api_utils.py:347] text
@@ -76,8 +79,9 @@ PATTERNS: Final = (
         r"\+?%{LOG_NUMBER:[haproxy][milliseconds][total]:int} "
         r"%{LOG_NUMBER:[http][response][status_code]:int} "
         r"\+?%{LOG_NUMBER:[http][response][bytes]:int} %{LOG_WORD} %{LOG_WORD} "
-        r"%{LOG_WORD:[haproxy][termination]} %{LOG_WORD} %{LOG_WORD} (?:\{[^}]*\} ){0,2}"
-        r"(?:%{LOG_REQUEST}|\"<BADREQ>\")$",
+        # A request line that is too long for a line of the log is cut, and has no closing quote.
+        r"%{LOG_WORD:[haproxy][termination]} %{LOG_WORD} %{LOG_WORD} (?:%{LOG_CAPTURED} ){0,2}"
+        r"\"(?:%{LOG_REQUEST}|<BADREQ>)\"?$",
     ),
     LinePattern(
         "haproxy-tcp",
@@ -110,9 +114,17 @@ PATTERNS: Final = (
     LinePattern("iso-only", r"^\[?%{LOG_ISO_TIME:timestamp}\]?:? +%{LOG_TEXT:[@metadata][text]}$"),
 )
 _REQUEST: Final = (
-    r"\"%{LOG_METHOD:[http][request][method]} %{LOG_PATH:[url][path]}%{LOG_QUERY}(?: HTTP/[0-9.]+)?\""
+    r"%{LOG_METHOD:[http][request][method]} %{LOG_PATH:[url][path]}%{LOG_QUERY}(?: HTTP/[0-9.]+)?"
 )
-ALL_DEFINITIONS: Final[Mapping[str, str]] = {**DEFINITIONS, "LOG_REQUEST": _REQUEST}
+_CAPTURED: Final = (
+    r"\{(?:(?:[^}|]*\|)*00-%{LOG_TRACE_ID:[trace][id]}-[0-9a-f]{16}-[0-9a-f]{2}(?:\|[^}]*)?|[^}]*)\}"
+)
+"""Headers that HAProxy was told to note, divided by bars; a `traceparent` (W3C Trace Context) among them."""
+ALL_DEFINITIONS: Final[Mapping[str, str]] = {
+    **DEFINITIONS,
+    "LOG_REQUEST": _REQUEST,
+    "LOG_CAPTURED": _CAPTURED,
+}
 
 TIME_FORMATS: Final = (
     "ISO8601",

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from components.logging.pipelines.access import AccessLog, access_filter, recorded
 from components.logging.pipelines.grok import ALL_DEFINITIONS, LEVELS, PATTERNS, TIME_FORMATS
 from components.logging.pipelines.masks import MASKS
 from components.logging.shipper.configuration import LOGSTASH_PORT
@@ -51,10 +52,11 @@ def quoted(text: str) -> str:
     return f"'{text}'"
 
 
-def pods(data_stream_namespace: str, audit: tuple[str, str] | None) -> str:
+def pods(data_stream_namespace: str, audit: tuple[str, str] | None, access: Sequence[AccessLog] = ()) -> str:
     """What comes from Filebeat.
 
     :param audit: namespace and container of what prints audit records, one JSON document a line.
+    :param access: whose access lines become audit records here.
     """
     index = f"logs-%{{[data_stream][dataset]}}-{data_stream_namespace}"
     audit_condition = (
@@ -76,10 +78,11 @@ input {{
   }}
 }}
 filter {{
-{_indent(_audit_filter(audit_condition), 1) if audit else ""}\
+{_indent(_audit_filter(audit_condition, access), 1) if audit else ""}\
 {_indent(_dataset_filter(), 1)}\
   if [data_stream][dataset] != "audit" {{
 {_indent(_parse_filter(), 2)}\
+{_indent(access_filter(access), 2) if access else ""}\
   }}
 }}
 output {{
@@ -191,7 +194,13 @@ if ![data_stream][dataset] {{
 """
 
 
-def _audit_filter(condition: str) -> str:
+def _audit_filter(condition: str, access: Sequence[AccessLog]) -> str:
+    """Records that the audit trail prints, as they are.
+
+    Its collectors have read the same access lines, on the nodes where they are: those records are left to
+    what is made of the lines of all nodes, so that each access is kept once.
+    """
+    twice = f"    if {recorded(access)} {{\n      drop {{ }}\n    }}\n" if access else ""
     return f"""\
 if {condition} and [stream] == "stdout" {{
   json {{
@@ -199,6 +208,7 @@ if {condition} and [stream] == "stdout" {{
     tag_on_failure => ["unparsed"]
   }}
   if "unparsed" not in [tags] {{
+{twice}\
     mutate {{
       add_field => {{ "[data_stream][dataset]" => "audit" }}
       remove_field => ["message"]

@@ -49,6 +49,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "lower retention.warmAfter",
     ),
     ("retention.rolloverAfter", {"retention": {"rolloverAfter": "8d", "deleteAfter": "7d"}}, "lower it"),
+    ("retention.accessRecords", {"retention": {"accessRecords": "199d"}}, "write 200d or more"),
     ("logstash.queue", {"logstash": {"queue": "64Mi"}}, "write 256Mi or more"),
     ("logstash.memory", {"logstash": {"memory": "512Mi"}}, "write 1Gi or more"),
     ("shipper.queue", {"shipper": {"queue": "200Mi"}}, "remove it or shorten outage"),
@@ -133,9 +134,23 @@ def test_phases_follow_each_other(rollover: int, warm: int | None, more: int) ->
         assert "delete" in phases["delete"]["actions"]
 
 
-def test_audit_records_are_kept_half_a_year_and_more() -> None:
-    phases = lifecycle.audit_phases(plan())
-    assert int(phases["delete"]["min_age"].removesuffix("d")) >= 200
+@given(days=st.integers(min_value=1, max_value=1000), trail=st.integers(min_value=200, max_value=1000))
+def test_audit_records_are_kept_half_a_year_and_more(days: int, trail: int) -> None:
+    planned, found = plan_logging(
+        settings(
+            retention={"accessRecords": f"{days}d"}, elasticsearch={"hot": {"volume": {"size": "20Ti"}}}
+        ),
+        nodes=6,
+        images=IMAGES,
+        protect=True,
+        trail_retention=trail * DAY,
+    )
+    if planned is None:
+        assert days < 200
+        assert [one.path for one in found] == ["retention.accessRecords"]
+    else:
+        kept = int(lifecycle.audit_phases(planned)["delete"]["min_age"].removesuffix("d"))
+        assert kept == max(days, trail) >= days >= 200
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(2 * DAY, "2d"), (36 * HOUR, "36h"), (90, "90s"), (120, "2m")])

@@ -9,6 +9,8 @@ import pytest
 
 from components.common.names import AGENTS_NAMESPACE
 from components.common.quantities import format_bytes
+from components.logging import lifecycle
+from components.logging.pipelines.access import GATEWAY, MODEL, AccessLog
 from components.monitoring.durations import DAY
 from stacks.observability.logs import AUDIT_CONTAINER
 from stacks.plan import PlatformPlan
@@ -94,19 +96,28 @@ def test_without_the_section_there_is_nothing() -> None:
             "logging.elasticsearch.hot.nodes: 3: with 2 CPU and 64Gi each, 0 find a node of their own",
         ),
         (
-            {"logging.elasticsearch.hot.volume.size": "180Gi", "audit": None, "monitoring.grafana": None},
+            {"logging.elasticsearch.hot.volume.size": "190Gi", "audit": None, "monitoring.grafana": None},
             "",
         ),
         (
-            {"logging.elasticsearch.hot.volume.size": "180Gi"},
-            "logging.elasticsearch.hot.volume.size: 180Gi: 31 days of 7 nodes",
+            {"logging.elasticsearch.hot.volume.size": "190Gi"},
+            "logging.elasticsearch.hot.volume.size: 190Gi: 31 days of 7 nodes",
+        ),
+        (
+            {"logging.retention.accessRecords": "199d"},
+            "logging.retention.accessRecords: 199d: six months can be 184 days and need time to be looked "
+            "at; write 200d or more",
+        ),
+        (
+            {"logging.shipper.excludedNamespaces": ["autoglm"]},
+            "logging.shipper.excludedNamespaces[0]: 'autoglm': records of who used the model are made of",
         ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_what_does_not_fit_is_told_with_key_and_fix(changes: dict[str, Any], fix: str) -> None:
     if not fix:
-        # Without audit records the same volume is large enough.
+        # Without the trail's records the same volume is large enough.
         assert planned(changes).observability.logging is not None
         return
     assert [one for one in problems(changes) if one.startswith(fix)], problems(changes)
@@ -165,6 +176,53 @@ def test_the_audit_trail_says_what_stays_unmasked_and_for_how_long() -> None:
     collectors = named(stack_graph("onprem")[0], "StatefulSet")
     (trail,) = [body for name, body in collectors.items() if "audit" in name]
     assert AUDIT_CONTAINER in [one["name"] for one in trail["spec"]["template"]["spec"]["containers"]]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_who_used_the_model_is_kept_half_a_year_and_more_in_every_stack(stack: str) -> None:
+    plan = planned(stack=stack)
+    logging = plan.observability.logging
+    assert logging is not None
+    assert logging.audit_retention == 400 * DAY
+    tenant = raw_stack(stack)["tenant"]["namespace"]
+    gateway = [AccessLog(GATEWAY, "entry", "haproxy")] if stack == "onprem" else []
+    assert list(logging.access) == [AccessLog(MODEL, tenant, "vllm"), *gateway]
+    # The names are those of the registered pods.
+    graph, _ = stack_graph(stack)
+    containers = {
+        (one.inputs["metadata"]["namespace"], container["name"])
+        for one in graph
+        if one.kind in ("Deployment", "DaemonSet")
+        for container in one.inputs["spec"]["template"]["spec"]["containers"]
+    }
+    assert {(log.namespace, log.container) for log in logging.access} <= containers
+    (pipelines,) = [one.inputs["spec"]["pipelines"] for one in graph if one.inputs.get("kind") == "Logstash"]
+    pods = next(one["config.string"] for one in pipelines if one["pipeline.id"] == "pods")
+    assert all(log.condition in pods for log in logging.access)
+    # The index of records has a lifecycle of its own, and the logs theirs.
+    phases = {
+        call.path: call.body["policy"]["phases"] for call in lifecycle.calls(logging) if "policy" in call.body
+    }
+    assert phases["/_ilm/policy/autoglm-audit"]["delete"]["min_age"] == "400d"
+    assert phases["/_ilm/policy/autoglm-logs"]["delete"]["min_age"] in ("7d", "30d")
+
+
+def test_records_of_accesses_and_of_the_trail_are_kept_for_the_longer_of_the_two() -> None:
+    def kept(**changes: Any) -> int:
+        logging = planned({f"logging.{key}": value for key, value in changes.items()}).observability.logging
+        assert logging is not None
+        return logging.audit_retention // DAY
+
+    assert kept() == 400
+    assert kept(**{"retention.accessRecords": "200d"}) == 400
+    assert kept(**{"retention.accessRecords": "410d"}) == 410
+
+
+def test_room_is_planned_for_records_of_accesses() -> None:
+    few = {"logging.elasticsearch.hot.volume.size": "190Gi", **ALONE}
+    assert planned(few).observability.logging is not None
+    (told,) = problems({**few, "logging.ingest.accessRecordsPerDay": 1_000_000})
+    assert "430 days of audit records at 1.3 GiB a day" in told
 
 
 def test_grafana_is_let_in_where_it_has_credentials() -> None:
