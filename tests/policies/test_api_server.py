@@ -21,9 +21,11 @@ from toolchain.errors import ToolchainError
 pytestmark = pytest.mark.slow
 
 _STARTS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from tests.harness import api_server
+# Whoever runs the tests in the background has it ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with api_server.start(Path(sys.argv[1])) as server:
     print(server.port, flush=True)
     time.sleep(60)
