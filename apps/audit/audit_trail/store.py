@@ -33,7 +33,6 @@ class Store:
 
     def create(self) -> None:
         """Make the folders that are missing."""
-        os.umask(0o007)
         for name in _FOLDERS:
             folder = self.root / name
             if not folder.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit_trail import records, seal, tail
+from audit_trail.__main__ import UMASK
 from audit_trail.anomalies import RULES
 from audit_trail.collect import REMOVED, Collector
 from audit_trail.errors import Unreadable
@@ -505,7 +506,15 @@ def test_every_record_is_told_to_a_log_shipper(make: Make, logs: Path, store: St
     assert b"".join(told) == store.records(TODAY).read_bytes()
 
 
-def test_nobody_else_reads_the_trail(make: Make, logs: Path, store: Store) -> None:
+@pytest.fixture
+def of_the_container() -> Iterator[None]:
+    """The mask of files that the entry point sets."""
+    before = os.umask(UMASK)
+    yield
+    os.umask(before)
+
+
+def test_nobody_else_reads_the_trail(of_the_container: None, make: Make, logs: Path, store: Store) -> None:
     add(logs / "audit.log", 1)
     make().run_pass()
     for path in store.root.rglob("*"):
