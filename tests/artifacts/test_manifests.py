@@ -16,6 +16,7 @@ from stacks.plan import plan_platform
 from stacks.platform import ROOT, build_platform
 from stacks.targets.target import Target
 from stacks.versions import load_versions
+from tests.harness.secret_values import revealed
 from tests.unit.examples import IMAGES
 from tests.unit.graph import record
 
@@ -37,7 +38,7 @@ def objects() -> list[Object]:
         return build_platform(plan, target).outputs
 
     registrations, _ = record(program)
-    return [dict(item.inputs) for item in registrations if item.type.startswith("kubernetes:")]
+    return [revealed(dict(item.inputs)) for item in registrations if item.type.startswith("kubernetes:")]
 
 
 def _containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
@@ -51,7 +52,7 @@ def test_objects_fit_the_schemas_of_kubernetes(objects: list[Object]) -> None:
     # The newest schemas that the library ships. Strict: a server would silently drop an unknown field.
     version = kubernetes_validate.latest_version()
     for item in objects:
-        if item["apiVersion"].startswith("cert-manager.io/"):
+        if item["apiVersion"].startswith(("cert-manager.io/", "monitoring.coreos.com/")):
             # Custom resources have their schema in the cluster: the end-to-end tests apply them.
             continue
         kubernetes_validate.validate(item, version, strict=True)
@@ -72,12 +73,12 @@ def test_every_kind_of_the_platform_is_there(objects: list[Object]) -> None:
     }
 
 
-def test_requests_of_every_container_equal_its_limits(objects: list[Object]) -> None:
+def test_requests_equal_limits_and_only_what_helps_the_models_may_use_idle_cpu(objects: list[Object]) -> None:
     for where, container in _containers(objects):
         requests, limits = dict(container["resources"]["requests"]), dict(container["resources"]["limits"])
-        if "autoglm.local/etcd" in container["image"]:
-            # A member that is throttled misses heartbeats, and its tools start slowly: on this small machine
-            # they may use more CPU than is set aside for them.
+        if not container["image"].startswith(("autoglm.local/vllm", "autoglm.local/weights")):
+            # A throttled member of etcd misses heartbeats, and exporters and tools are idle but for moments:
+            # on this small machine they may use more CPU than is set aside for them.
             assert parse_millicores(limits.pop("cpu")) >= parse_millicores(requests.pop("cpu")), where
         assert requests == limits, where
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tests.harness.commands import Result, run
+from tests.harness.secret_values import revealed
 from toolchain import paths
 from toolchain import stack as toolchain_stack
 
@@ -88,7 +89,7 @@ def write_settings(folder: Path, change: Callable[[Settings], None]) -> Path:
 def manifests(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The Kubernetes objects of a state, as the program wrote them, namespaces first."""
     objects = [
-        _without_engine_annotations(resource["inputs"])
+        _without_engine_annotations(revealed(resource["inputs"]))
         for resource in resources
         if resource["type"].startswith("kubernetes:") and not resource.get("delete")
     ]

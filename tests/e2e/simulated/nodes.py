@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.accelerators.shapes import NodePoolShape
+from components.common.names import AGENTS_NAMESPACE
 from stacks.placement import NODE_AGENTS
 from tests.harness import kube
 from toolchain import cluster
@@ -18,6 +19,8 @@ ZONE = "topology.kubernetes.io/zone"
 AGENTS = "simulated-agents"
 """Namespace of what stands for the cloud's DaemonSets."""
 _SYSTEM = "kube-system"
+_OF_DAEMON_SETS = (_SYSTEM, AGENTS_NAMESPACE)
+"""Where stack dev has pods on every node, the simulated ones included."""
 
 
 def quantity(resource: str, amount: int) -> str:
@@ -64,6 +67,7 @@ def simulated_nodes(pools: Sequence[NodePoolShape]) -> Iterator[None]:
         cluster.up(nodes)
         kube.kubectl("cordon", layout.NODE).succeeded()
         kube.wait_until("simulated nodes are ready", lambda: _all_ready(len(nodes)), 60)
+        kube.wait_until("agents of stack dev are on all nodes", lambda: _agents_everywhere(len(nodes)), 60)
         kube.apply(*_agents()).succeeded()
         yield
     finally:
@@ -110,6 +114,12 @@ def _all_ready(count: int) -> bool:
     return len(nodes) == count and not tainted_away and len(on_nodes) == count * len(daemon_sets)
 
 
+def _agents_everywhere(count: int) -> bool:
+    """Whether those that tolerate every taint have their pods."""
+    found = [one["status"] for one in kube.items("daemonsets", "--namespace", AGENTS_NAMESPACE)]
+    return all(status.get("currentNumberScheduled", 0) > count for status in found)
+
+
 def _condition(item: Mapping[str, Any], kind: str) -> str | None:
     found = [c["status"] for c in item["status"].get("conditions", []) if c["type"] == kind]
     return found[0] if found else None
@@ -118,7 +128,7 @@ def _condition(item: Mapping[str, Any], kind: str) -> str | None:
 def _agents() -> list[dict[str, Any]]:
     """What the planner leaves for DaemonSets on each node, less what those that are there ask for."""
     taken: dict[str, dict[str, int]] = {}
-    for pod in kube.items("pods", "--namespace", _SYSTEM):
+    for pod in (pod for namespace in _OF_DAEMON_SETS for pod in kube.items("pods", "--namespace", namespace)):
         for container in pod["spec"]["containers"]:
             on_node = taken.setdefault(pod["spec"].get("nodeName", ""), {})
             for resource, amount in container.get("resources", {}).get("requests", {}).items():

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"autoglm.dev/platform/toolchain/internal/planned"
 )
 
 // typeToken is package:module:Type, such as aws:ec2/vpc:Vpc.
@@ -170,9 +172,13 @@ func (p *planner) Call(_ context.Context, request *pulumirpc.CallRequest) (*pulu
 	return nil, p.refuse("cannot call " + request.GetTok())
 }
 
+// Construct plans a component, such as a Helm chart, without what is in it.
 func (p *planner) Construct(
-	_ context.Context, request *pulumirpc.ConstructRequest,
+	ctx context.Context, request *pulumirpc.ConstructRequest,
 ) (*pulumirpc.ConstructResponse, error) {
+	if request.GetDryRun() {
+		return planned.Component(ctx, request)
+	}
 	return nil, p.refuse("cannot construct " + request.GetType())
 }
 
