@@ -58,7 +58,7 @@ class Project:
         """Run the engine; standard error is part of the output."""
         running = self.start(*arguments, **environment)
         try:
-            output, _ = running.communicate(timeout=120)
+            output, _ = running.communicate(timeout=300)
         except BaseException:
             running.kill()
             running.wait()

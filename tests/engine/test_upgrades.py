@@ -37,6 +37,8 @@ sys.path.insert(0, {str(paths.ROOT)!r})
 runpy.run_path({str(paths.ROOT / "__main__.py")!r}, run_name="__main__")
 """
 Sections = dict[str, Any]
+LEFT_OUT = ("monitoring", "logging", "operators")
+"""Sections of what runs on top of a cluster: half of the resources, nothing that a cloud would replace."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ def deployed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine: Any, plan_plugin: Any
 ) -> Deployed:
     cloud: Cloud = request.param
-    settings = (paths.ROOT / f"Pulumi.{cloud.stack}.yaml").read_text(encoding="utf-8")
+    document = yaml.safe_load((paths.ROOT / f"Pulumi.{cloud.stack}.yaml").read_text(encoding="utf-8"))
+    for section in LEFT_OUT:
+        document["config"].pop(f"{_PROJECT}:{section}", None)
+    settings = yaml.safe_dump(document)
     made = create_project(
         tmp_path_factory.mktemp(cloud.stack),
         engine,

@@ -67,7 +67,7 @@ def simulated_nodes(pools: Sequence[NodePoolShape]) -> Iterator[None]:
         cluster.up(nodes)
         kube.kubectl("cordon", layout.NODE).succeeded()
         kube.wait_until("simulated nodes are ready", lambda: _all_ready(len(nodes)), 60)
-        kube.wait_until("agents of stack dev are on all nodes", lambda: _agents_everywhere(len(nodes)), 60)
+        kube.wait_until("agents of stack dev are on all nodes", _agents_everywhere, 60)
         kube.apply(*_agents()).succeeded()
         yield
     finally:
@@ -114,10 +114,10 @@ def _all_ready(count: int) -> bool:
     return len(nodes) == count and not tainted_away and len(on_nodes) == count * len(daemon_sets)
 
 
-def _agents_everywhere(count: int) -> bool:
-    """Whether those that tolerate every taint have their pods."""
+def _agents_everywhere() -> bool:
+    """Whether stack dev's agents have their pods on the simulated nodes that they tolerate."""
     found = [one["status"] for one in kube.items("daemonsets", "--namespace", AGENTS_NAMESPACE)]
-    return all(status.get("currentNumberScheduled", 0) > count for status in found)
+    return all(one["currentNumberScheduled"] == one["desiredNumberScheduled"] > 1 for one in found)
 
 
 def _condition(item: Mapping[str, Any], kind: str) -> str | None:
