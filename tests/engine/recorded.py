@@ -35,12 +35,6 @@ _OUTPUTS: Mapping[str, Mapping[str, Any]] = {
 """What only a cloud can tell, of what our programs read, besides ids and ARNs."""
 
 
-_SECRET_INPUTS: Mapping[str, frozenset[str]] = {
-    "kubernetes:core/v1:Secret": frozenset({"data", "stringData"})
-}
-"""Previews do not tell them: what is recorded of them is not what the program writes."""
-
-
 def install_plan_plugin(project: Project, plugin: Path, *providers: str) -> None:
     """Let the plan-only plugin stand in for providers, in the versions of their SDKs."""
     for provider in providers:
@@ -59,15 +53,8 @@ def preview_steps(project: Project) -> list[dict[str, Any]]:
 
 
 def changes(project: Project) -> list[tuple[str, str]]:
-    """Operations of a preview in their order, on URNs; without what stays the same, as far as is recorded."""
-    steps = [step for step in preview_steps(project) if step["op"] != "same"]
-    return [(step["op"], step["urn"]) for step in steps if not _of_secrets_alone(step)]
-
-
-def _of_secrets_alone(step: Mapping[str, Any]) -> bool:
-    secrets = _SECRET_INPUTS.get(type_of(step["urn"]), frozenset())
-    reasons = set(step.get("diffReasons") or ())
-    return step["op"] == "update" and bool(reasons) and reasons <= secrets
+    """Operations of a preview in their order, on URNs; without what stays the same."""
+    return [(step["op"], step["urn"]) for step in preview_steps(project) if step["op"] != "same"]
 
 
 def recorded_resources(project: Project) -> list[dict[str, Any]]:

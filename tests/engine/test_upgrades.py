@@ -73,8 +73,6 @@ OF_ONE_POOL = {
 """Types that belong to one group of nodes."""
 FOLLOWS_PODS = {"kubernetes:apps/v1:Deployment"}
 """Types that change in place with where pods may run."""
-FOLLOWS_NODES = {"kubernetes:core/v1:ConfigMap"}
-"""Types that change in place with how many nodes there are, and what they cost: settings of reports."""
 
 GUARDS = {
     "aws:cloudwatch/logGroup:LogGroup",
@@ -172,7 +170,7 @@ def test_f56_a_reshaped_pool_is_made_before_the_old_one_is_deleted(deployed: Dep
     assert [name_of(urn) for _, urn in steps if urn in deployed.protected] == []
     assert types(steps, "create") == types(steps, "delete")
     assert cloud.group in types(steps, "create") <= OF_ONE_POOL
-    assert FOLLOWS_PODS <= types(steps, "update") <= FOLLOWS_PODS | FOLLOWS_NODES
+    assert types(steps, "update") == FOLLOWS_PODS
     # The new nodes are there, and pods may run on them, before the old ones go.
     operations = [op for op, _ in steps]
     assert operations.index("delete") > max(
@@ -191,8 +189,7 @@ def test_f56_bounds_and_labels_change_in_place_and_a_pool_goes_alone(deployed: D
 
     steps = deployed.changed(change)
     assert {op for op, _ in steps} == {"update", "delete"}
-    # In the cluster, what watches the nodes follows their number.
-    (updated,) = [urn for op, urn in steps if op == "update" and not type_of(urn).startswith("kubernetes:")]
+    (updated,) = [urn for op, urn in steps if op == "update"]
     assert (type_of(updated), cloud.pool in name_of(updated)) == (cloud.group, True)
     assert cloud.group in types(steps, "delete") <= OF_ONE_POOL
     assert all(cloud.spare in name_of(urn) for op, urn in steps if op == "delete")

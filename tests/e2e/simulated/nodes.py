@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.accelerators.shapes import NodePoolShape
-from components.common.names import AGENTS_NAMESPACE
 from stacks.placement import NODE_AGENTS
 from tests.harness import kube
 from toolchain import cluster
@@ -19,8 +18,6 @@ ZONE = "topology.kubernetes.io/zone"
 AGENTS = "simulated-agents"
 """Namespace of what stands for the cloud's DaemonSets."""
 _SYSTEM = "kube-system"
-_OF_DAEMON_SETS = (_SYSTEM, AGENTS_NAMESPACE)
-"""Where stack dev has pods on every node, the simulated ones included."""
 
 
 def quantity(resource: str, amount: int) -> str:
@@ -132,7 +129,7 @@ def _condition(item: Mapping[str, Any], kind: str) -> str | None:
 def _agents() -> list[dict[str, Any]]:
     """What the planner leaves for DaemonSets on each node, less what those that are there ask for."""
     taken: dict[str, dict[str, int]] = {}
-    for pod in (pod for namespace in _OF_DAEMON_SETS for pod in kube.items("pods", "--namespace", namespace)):
+    for pod in kube.items("pods", "--namespace", _SYSTEM):
         for container in pod["spec"]["containers"]:
             on_node = taken.setdefault(pod["spec"].get("nodeName", ""), {})
             for resource, amount in container.get("resources", {}).get("requests", {}).items():
