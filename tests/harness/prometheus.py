@@ -37,6 +37,9 @@ _ANSWER_SECONDS: Final = 60
 _END_SECONDS: Final = 20
 _BUILD_SECONDS: Final = 900
 _RETENTION: Final = "100y"
+_RULES: Final = "rules.yaml"
+"""The name as promtool is told it decides when in each interval a group is evaluated (a hash of it spreads them):
+with a folder that is never the same, recorded values would never be the same."""
 _ONE_BLOCK: Final = f"{64 * DAY // HOUR}h"
 """Longer than any history: promtool reads its input once for each block that it makes."""
 
@@ -88,7 +91,13 @@ def serve(
     :param more: lines of other series, as OpenMetrics has them.
     """
     span = span or Span()
-    made = blocks(span, wanted, rules, more)
+    with serve_blocks(blocks(span, wanted, rules, more), span) as server:
+        yield server
+
+
+@contextmanager
+def serve_blocks(made: Path, span: Span) -> Iterator[Prometheus]:
+    """A server of blocks that are there, until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="prometheus-") as folder:
         data = Path(folder) / "data"
         # Blocks are never written to; a server that compacts them removes links only.
@@ -101,18 +110,18 @@ def blocks(
     span: Span, wanted: frozenset[str] | None = None, rules: str | None = None, more: str = ""
 ) -> Path:
     """Folder with the blocks of a history, made now if there is none."""
-    tool = promtool()
     what = json.dumps([repr(span), sorted(wanted) if wanted is not None else None, rules, more])
-    key = artefacts.digest(what, Path(__file__), *sources(), tool)
+    key = artefacts.digest(what, Path(__file__), *sources(), promtool())
     return artefacts.ensure(
-        "metric-history", key, lambda target: _make(target, span, wanted, rules, more, tool)
+        "metric-history", key, lambda target: make_blocks(target, span, wanted, rules, more)
     )
 
 
-def _make(
-    target: Path, span: Span, wanted: frozenset[str] | None, rules: str | None, more: str, tool: Path
+def make_blocks(
+    target: Path, span: Span, wanted: frozenset[str] | None, rules: str | None, more: str = ""
 ) -> None:
-    create: list[str | Path] = [tool, "tsdb", "create-blocks-from"]
+    """Writes the blocks of a history to an empty folder; arguments are those of `serve`."""
+    create: list[str | Path] = [promtool(), "tsdb", "create-blocks-from"]
     with tempfile.TemporaryDirectory(prefix="metric-history-", dir=target.parent) as folder:
         text = Path(folder) / "history.openmetrics"
         with text.open("w", encoding="utf-8") as out:
@@ -123,8 +132,7 @@ def _make(
         ).succeeded()
         if rules is None:
             return
-        file = Path(folder) / "rules.yaml"
-        file.write_text(rules, encoding="utf-8")
+        (Path(folder) / _RULES).write_text(rules, encoding="utf-8")
         data = Path(folder) / "data"
         shutil.copytree(target, data, copy_function=_link)
         with _server(data) as url:
@@ -133,7 +141,8 @@ def _make(
             evaluation = [f"--url={url}", f"--start={first}", f"--end={last}"]
             interval = [f"--eval-interval={span.step}s", f"--max-block-duration={_ONE_BLOCK}"]
             run(
-                [*create, "rules", *evaluation, *interval, f"--output-dir={target}", file],
+                [*create, "rules", *evaluation, *interval, f"--output-dir={target.absolute()}", _RULES],
+                cwd=Path(folder),
                 timeout=_BUILD_SECONDS,
             ).succeeded()
 
