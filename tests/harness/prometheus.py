@@ -38,8 +38,8 @@ _END_SECONDS: Final = 20
 _BUILD_SECONDS: Final = 900
 _RETENTION: Final = "100y"
 _RULES: Final = "rules.yaml"
-"""The name as promtool is told it decides when in each interval a group is evaluated (a hash of it spreads them):
-with a folder that is never the same, recorded values would never be the same."""
+"""A hash of the name as promtool is told it decides when in each interval a group is evaluated: with a folder
+that is never the same, recorded values would never be the same."""
 _ONE_BLOCK: Final = f"{64 * DAY // HOUR}h"
 """Longer than any history: promtool reads its input once for each block that it makes."""
 
