@@ -61,6 +61,7 @@ def simulated_nodes(pools: Sequence[NodePoolShape]) -> Iterator[None]:
     remove()
     nodes = [node for pool in pools for node in pool_nodes(pool)]
     try:
+        _hold_agents()
         cluster.up(nodes)
         _suspend_cron_jobs(True)
         kube.kubectl("cordon", layout.NODE).succeeded()
@@ -89,6 +90,7 @@ def remove() -> None:
             ).succeeded()
     kube.kubectl("uncordon", layout.NODE).succeeded()
     _suspend_cron_jobs(False)
+    _release_agents()
 
 
 def _all_ready(count: int) -> bool:
@@ -110,6 +112,30 @@ def _all_ready(count: int) -> bool:
         if "kubernetes.io/hostname" not in item["spec"]["template"]["spec"].get("nodeSelector", {})
     ]
     return len(nodes) == count and not tainted_away and len(on_nodes) == count * len(daemon_sets)
+
+
+def _hold_agents() -> None:
+    """No more pods of stack dev's DaemonSets: its quota lets them onto some of the simulated nodes only."""
+    namespaces = {item["metadata"]["namespace"] for item in kube.items("daemonsets", "--all-namespaces")}
+    kube.apply(
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "ResourceQuota",
+                "metadata": {"name": AGENTS, "namespace": namespace, "labels": {SIMULATED: "quota"}},
+                "spec": {"hard": {"pods": "0"}},
+            }
+            for namespace in sorted(namespaces - {_SYSTEM})
+        )
+    ).succeeded()
+
+
+def _release_agents() -> None:
+    for quota in kube.items("resourcequotas", "--all-namespaces", "-l", SIMULATED):
+        metadata = quota["metadata"]
+        kube.kubectl(
+            *("delete", "resourcequota", metadata["name"], "--namespace", metadata["namespace"])
+        ).succeeded()
 
 
 def _suspend_cron_jobs(suspend: bool) -> None:
