@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from policies import credentials
 from policies.kubernetes import Container, KubernetesObject
 from policies.resource import Resource, each_container
-from policies.rule import Rule
-from policies.values import UNKNOWN, child, elements, safe_key
+from policies.rule import Bound, Rule
+from policies.values import UNKNOWN, child, elements, entries, safe_key
 
 Properties = Mapping[str, object]
 
@@ -22,9 +23,6 @@ _WEBHOOKS: Final = frozenset({"mutatingwebhookconfigurations", "validatingwebhoo
 _ADMIN_ROLES: Final = frozenset({"cluster-admin", "system:master", "system:masters"})
 _EVERYBODY: Final = frozenset(
     {"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"}
-)
-CREDENTIAL_NAME: Final = re.compile(
-    r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS|AUTHORIZATION)$"
 )
 _CREDENTIAL_FLAG: Final = re.compile(r"--(?:api[-_]key|hf[-_]token|token|password)(?:[= ]|$)")
 
@@ -96,10 +94,15 @@ def _literal_credentials(container: Container) -> list[str]:
     found: list[str] = []
     for index, variable in elements(container.body.get("env")):
         name, value = child(variable, "name"), child(variable, "value")
-        if not isinstance(name, str) or not CREDENTIAL_NAME.search(name.upper()):
+        if not isinstance(name, str) or value in (None, UNKNOWN) or isinstance(value, Mapping | list | tuple):
             continue
-        if value is not UNKNOWN and value not in (None, ""):
+        if credentials.is_credential(name, str(value)):
             found.append(f".env[{index}].value: {safe_key(name)} is written in the pod")
+        else:
+            found += [
+                f".env[{index}].value: {what} is written in the pod"
+                for what, _ in credentials.in_text(str(value))
+            ]
     for key in ("command", "args"):
         items = [item for _, item in elements(container.body.get(key))]
         for index, item in enumerate(items):
@@ -110,6 +113,29 @@ def _literal_credentials(container: Container) -> list[str]:
             value = item[match.end() :] if match and match.end() < len(item) else following
             if match and not (isinstance(value, str) and value.startswith("$(")) and value is not UNKNOWN:
                 found.append(f".{key}[{index}]: a credential is written in the pod")
+            elif not match:
+                found += [
+                    f".{key}[{index}]: {what} is written in the pod" for what, _ in credentials.in_text(item)
+                ]
+    return found
+
+
+def _config_maps(resource: Resource, allowed: frozenset[str] = frozenset()) -> list[str]:
+    """Credentials in ConfigMaps, but under the keys that are allowed."""
+    found: list[str] = []
+    for one in resource.of_kind("ConfigMap"):
+        for key, value in entries(child(one.body, "data")):
+            if key not in allowed and isinstance(value, str):
+                found += [
+                    f"{one} {one.at('data')}[{safe_key(key)}]: line {line} holds {what}"
+                    for what, line in credentials.in_setting(key, value)
+                ]
+        for key, value in entries(child(one.body, "binaryData")):
+            if key not in allowed and isinstance(value, str):
+                found += [
+                    f"{one} {one.at('binaryData')}[{safe_key(key)}]: holds {what}"
+                    for what, _ in credentials.forms(credentials.decoded(value))
+                ]
     return found
 
 
@@ -159,6 +185,17 @@ RULES: Final = (
         rationale="Everybody who may read pods, and every log of the API server, would have them.",
         fix="mount a Secret as a file, or use valueFrom.secretKeyRef",
         judge=each_container(_literal_credentials),
+    ),
+    Rule(
+        id="config-map-credentials",
+        severity="high",
+        title="No credentials in a ConfigMap",
+        rationale=(
+            "The built-in role `view` reads ConfigMaps, and encryption at rest usually leaves them out."
+        ),
+        fix="move it to a Secret, and mount that as a file or refer to it by a variable",
+        judge=_config_maps,
+        bound=Bound("keys", "[-._A-Za-z0-9]{1,253}", "such as [example.conf]", beyond=_config_maps),
     ),
 )
 """Rules on access."""

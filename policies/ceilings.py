@@ -47,7 +47,7 @@ def _replica_fields(one: KubernetesObject) -> list[tuple[str, object]]:
 
 _CUSTOM_REPLICAS: Final[Mapping[str, str]] = {
     "ScaledObject": "maxReplicaCount",
-    **dict.fromkeys(("Rollout", "LeaderWorkerSet"), "replicas"),
+    **dict.fromkeys(("Rollout", "LeaderWorkerSet", "DeploymentConfig", "CloneSet"), "replicas"),
     **dict.fromkeys(("Prometheus", "PrometheusAgent", "Alertmanager", "ThanosRuler"), "replicas"),
     **dict.fromkeys(("Kibana", "Logstash", "ApmServer", "EnterpriseSearch", "ElasticMapsServer"), "count"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from policies.access import CREDENTIAL_NAME
+from policies import credentials
 from policies.resource import Resource, by_type
 from policies.rule import Option, Rule
 from policies.supply_chain import DIGEST, image
@@ -174,7 +174,7 @@ def _built_image(resource: Resource) -> list[str]:
             found += [
                 f"{'.'.join(holder)}.{safe_key(key)}: stays in the image's history"
                 for key, value in entries(resource.value(*holder))
-                if CREDENTIAL_NAME.search(key.upper()) and value not in (None, "")
+                if credentials.is_named(key) and value not in (None, "")
             ]
     return found
 

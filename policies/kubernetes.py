@@ -205,7 +205,7 @@ def pods_of(owner: KubernetesObject) -> Iterator[Pod]:
     keys = _POD_PATHS.get(owner.kind) if owner.builtin else None
     if keys is None:
         # A chart's values have no shape yet; what it renders are resources of their own.
-        if owner.kind != "CustomResourceDefinition" and owner.group != "helm.sh":
+        if owner.group != "helm.sh" and owner.kind not in _DESCRIBING:
             yield from _custom_pods(owner)
         return
     holder = child(owner.body, *keys)
@@ -223,6 +223,11 @@ def pod_specifications(owner: KubernetesObject) -> Iterator[tuple[str, object]]:
         yield f"{owner} {owner.at('spec')}", child(owner.body, "spec")
 
 
+_DESCRIBING: Final = frozenset({"CustomResourceDefinition", "PodSecurityPolicy"})
+"""Kinds with fields of pods that say what pods may be."""
+_KYVERNO: Final = "kyverno.io"
+_PATTERNS: Final = frozenset({"pattern", "anyPattern", "patchStrategicMerge"})
+"""Where a policy of Kyverno describes pods, in part; what it generates are objects."""
 _POD_ONLY_FIELDS: Final = ("hostNetwork", "hostPID", "hostIPC", "hostUsers")
 """What nothing but the specification of a pod has."""
 
@@ -250,6 +255,8 @@ def _search(owner: KubernetesObject, value: object, path: str, depth: int) -> It
         return
     for key, item in entries(value):
         below = f"{path}.{safe_key(key)}".lstrip(".")
+        if owner.group == _KYVERNO and key in _PATTERNS:
+            continue
         if isinstance(item, Mapping) and owner.group == _KSERVE and isinstance(item.get("model"), Mapping):
             # The model server is a container that KServe completes with an image of its own.
             main = [one for _, one in elements(item.get("containers"))]

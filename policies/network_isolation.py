@@ -58,6 +58,8 @@ _PUBLIC: Final[Mapping[str, frozenset[str]]] = {
     _EXPOSURE: frozenset({"public"}),
 }
 """Annotations that say that a load balancer is meant to be public."""
+_TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
+"""What strconv.ParseBool of Go takes for true; ingress-nginx reads its settings so."""
 _GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
 
 
@@ -325,7 +327,7 @@ def _snippets(resource: Resource) -> list[str]:
     return found + [
         f"{settings} {settings.at('data')}[allow-snippet-annotations]: is true"
         for settings in resource.of_kind("ConfigMap")
-        if child(settings.body, "data", "allow-snippet-annotations") == "true"
+        if child(settings.body, "data", "allow-snippet-annotations") in _TRUE
     ]
 
 

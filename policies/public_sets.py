@@ -9,7 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-PublicSet = Literal["pss", "cis", "cis-eks", "cis-gke", "gatekeeper", "kyverno", "checkov", "trivy"]
+PublicSet = Literal[
+    "pss",
+    "cis",
+    "cis-eks",
+    "cis-gke",
+    "gatekeeper",
+    "kyverno",
+    "checkov",
+    "trivy",
+    "kube-linter",
+    "polaris",
+    "kubescape",
+    "kube-score",
+    "datree",
+]
 
 PUBLIC_SETS: Final[Mapping[PublicSet, str]] = {
     "pss": "Pod Security Standards",
@@ -20,6 +34,11 @@ PUBLIC_SETS: Final[Mapping[PublicSet, str]] = {
     "kyverno": "Kyverno policies",
     "checkov": "Checkov",
     "trivy": "Trivy",
+    "kube-linter": "KubeLinter",
+    "polaris": "Polaris",
+    "kubescape": "Kubescape rules",
+    "kube-score": "kube-score",
+    "datree": "Datree",
 }
 """The sets and their names."""
 
@@ -41,6 +60,10 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-host-namespaces",
         checkov="CKV_K8S_19",
         trivy="KSV-0009",
+        kube_linter="host-network",
+        polaris="hostNetworkSet",
+        kubescape="host-network-access",
+        datree="CONTAINERS_INCORRECT_HOSTNETWORK_VALUE_TRUE",
     ),
     "container-host-port": _same(
         pss="baseline/hostPorts",
@@ -49,26 +72,46 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-host-ports",
         checkov="CKV_K8S_26",
         trivy="KSV-0024",
+        polaris="hostPortSet",
+        kubescape="container-hostPort",
+        datree="CONTAINERS_INCORRECT_KEY_HOSTPORT",
     ),
-    "service-node-port": _same(gatekeeper="K8sBlockNodePort", kyverno="restrict-nodeport"),
+    "service-node-port": _same(
+        gatekeeper="K8sBlockNodePort",
+        kyverno="restrict-nodeport",
+        kube_linter="exposed-services",
+        kube_score="service-type",
+        datree="SERVICE_INCORRECT_TYPE_VALUE_NODEPORT",
+    ),
     "service-external-ips": _same(
         gatekeeper="K8sExternalIPs", kyverno="restrict-external-ips", trivy="KSV-0108"
     ),
     "service-load-balancer-internal": _same(
-        gatekeeper="K8sBlockLoadBalancer", kyverno="no-loadbalancer-service"
+        gatekeeper="K8sBlockLoadBalancer", kyverno="no-loadbalancer-service", kube_linter="exposed-services"
     ),
-    "service-endpoints": _same(kyverno="no-localhost-service"),
+    "service-endpoints": _same(
+        kyverno="no-localhost-service", datree="ENDPOINTSLICE_CVE2021_25373_INCORRECT_ADDRESSES_VALUE"
+    ),
     "ingress-tls": _same(
         cis_eks="5.4.5",
         gatekeeper="K8sHttpsOnly",
         kyverno="require-ingress-https ingress-host-match-tls",
+        polaris="tlsSettingsMissing",
+        kubescape="ingress-no-tls",
     ),
     "ingress-hosts": _same(
         gatekeeper="K8sBlockWildcardIngress",
         kyverno="restrict-ingress-wildcard disallow-empty-ingress-host restrict-ingress-defaultbackend",
+        datree="INGRESS_INCORRECT_HOST_VALUE_PERMISSIVE",
     ),
     "ingress-snippets": _same(
-        kyverno="disallow-ingress-nginx-custom-snippets", checkov="CKV_K8S_152 CKV_K8S_153 CKV_K8S_154"
+        kyverno="disallow-ingress-nginx-custom-snippets",
+        checkov="CKV_K8S_152 CKV_K8S_153 CKV_K8S_154",
+        kubescape="CVE-2021-25742",
+        datree=(
+            "CONFIGMAP_CVE2021_25742_INCORRECT_SNIPPET_ANNOTATIONS_VALUE "
+            "INGRESS_CVE2021_25742_INCORRECT_SERVER_SNIPPET_KEY"
+        ),
     ),
     "workload-namespace": _same(
         cis="5.6.4",
@@ -77,6 +120,9 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-default-namespace",
         checkov="CKV_K8S_21",
         trivy="KSV-0037 KSV-0110",
+        kube_linter="use-namespace",
+        kubescape="pods-in-default-namespace service-in-default-namespace ingress-in-default-namespace",
+        datree="WORKLOAD_INCORRECT_NAMESPACE_VALUE_DEFAULT",
     ),
     # Resource limits
     "container-cpu-request": _same(
@@ -84,33 +130,61 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="require-requests-limits",
         checkov="CKV_K8S_10",
         trivy="KSV-0015",
+        kube_linter="unset-cpu-requirements",
+        polaris="cpuRequestsMissing",
+        kubescape="resources-cpu-requests resources-cpu-limit-and-request resource-policies",
+        kube_score="container-resources",
+        datree="CONTAINERS_MISSING_CPU_REQUEST_KEY",
     ),
     "container-memory-request": _same(
         gatekeeper="K8sContainerRequests K8sRequiredResources",
         kyverno="require-requests-limits",
         checkov="CKV_K8S_12",
         trivy="KSV-0016",
+        kube_linter="unset-memory-requirements",
+        polaris="memoryRequestsMissing",
+        kubescape="resources-memory-requests resources-memory-limit-and-request resource-policies",
+        kube_score="container-resources",
+        datree="CONTAINERS_MISSING_MEMORY_REQUEST_KEY",
     ),
     "container-cpu-limit": _same(
         gatekeeper="K8sContainerLimits K8sRequiredResources",
         kyverno="require-cpu-limits",
         checkov="CKV_K8S_11",
         trivy="KSV-0011",
+        kube_linter="unset-cpu-requirements",
+        polaris="cpuLimitsMissing",
+        kubescape="resources-cpu-limits resources-cpu-limit-and-request resource-policies",
+        kube_score="container-resources",
+        datree="CONTAINERS_MISSING_CPU_LIMIT_KEY",
     ),
     "container-memory-limit": _same(
         gatekeeper="K8sContainerLimits K8sRequiredResources",
         kyverno="require-requests-limits",
         checkov="CKV_K8S_13",
         trivy="KSV-0018",
+        kube_linter="unset-memory-requirements",
+        polaris="memoryLimitsMissing",
+        kubescape="resources-memory-limits resources-memory-limit-and-request resource-policies",
+        kube_score="container-resources",
+        datree="CONTAINERS_MISSING_MEMORY_LIMIT_KEY",
     ),
-    "container-ephemeral-storage-limit": _same(gatekeeper="K8sContainerEphemeralStorageLimit"),
+    "container-ephemeral-storage-limit": _same(
+        gatekeeper="K8sContainerEphemeralStorageLimit",
+        kube_score="container-ephemeral-storage-request-and-limit",
+    ),
     "serving-memory-guaranteed": _same(
         gatekeeper="K8sContainerRatios", kyverno="memory-requests-equal-limits"
     ),
     "empty-dir-size-limit": _same(kyverno="require-emptydir-requests-and-limits"),
     "workload-replicas": _same(gatekeeper="K8sReplicaLimits"),
     # Pod security
-    "namespace-pod-security": _same(cis="5.2.1", cis_gke="4.2.1", kyverno="add-psa-labels"),
+    "namespace-pod-security": _same(
+        cis="5.2.1",
+        cis_gke="4.2.1",
+        kyverno="add-psa-labels",
+        kubescape="pod-security-admission-restricted-applied-1",
+    ),
     "container-non-root": _same(
         pss="restricted/runAsNonRoot restricted/runAsUser",
         cis="5.2.7",
@@ -118,6 +192,10 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="require-run-as-nonroot require-run-as-non-root-user",
         checkov="CKV_K8S_23",
         trivy="KSV-0012 KSV-0105",
+        kube_linter="run-as-non-root",
+        polaris="runAsRootAllowed",
+        kubescape="non-root-containers",
+        datree="CONTAINERS_INCORRECT_RUNASNONROOT_VALUE",
     ),
     "container-privilege-escalation": _same(
         pss="restricted/allowPrivilegeEscalation",
@@ -127,6 +205,10 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-privilege-escalation",
         checkov="CKV_K8S_20",
         trivy="KSV-0001",
+        kube_linter="privilege-escalation-container",
+        polaris="privilegeEscalationAllowed",
+        kubescape="rule-allow-privilege-escalation",
+        datree="CONTAINERS_MISSING_KEY_ALLOWPRIVILEGEESCALATION",
     ),
     "container-privileged": _same(
         pss="baseline/privileged",
@@ -136,6 +218,11 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-privileged-containers",
         checkov="CKV_K8S_16",
         trivy="KSV-0017",
+        kube_linter="privileged-container",
+        polaris="runAsPrivileged",
+        kubescape="rule-privileged-container",
+        kube_score="container-security-context-privileged",
+        datree="CONTAINERS_INCORRECT_PRIVILEGED_VALUE_TRUE",
     ),
     "container-capabilities": _same(
         pss="baseline/capabilities_baseline restricted/capabilities_restricted",
@@ -144,12 +231,24 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-capabilities disallow-capabilities-strict drop-all-capabilities",
         checkov="CKV_K8S_25 CKV_K8S_28 CKV_K8S_37 CKV_K8S_39",
         trivy="KSV-0003 KSV-0022 KSV-0106",
+        kube_linter="drop-net-raw-capability",
+        polaris="dangerousCapabilities insecureCapabilities",
+        kubescape="insecure-capabilities drop-capability-netraw",
+        datree=(
+            "CONTAINERS_INVALID_CAPABILITIES_VALUE EKS_INVALID_CAPABILITIES_EKS "
+            "CIS_MISSING_VALUE_DROP_NET_RAW"
+        ),
     ),
     "container-read-only-root": _same(
         gatekeeper="K8sPSPReadOnlyRootFilesystem",
         kyverno="require-ro-rootfs",
         checkov="CKV_K8S_22",
         trivy="KSV-0014",
+        kube_linter="no-read-only-root-fs",
+        polaris="notReadOnlyRootFilesystem",
+        kubescape="immutable-container-filesystem",
+        kube_score="container-security-context-readonlyrootfilesystem",
+        datree="CONTAINERS_INCORRECT_READONLYROOTFILESYSTEM_VALUE",
     ),
     "container-seccomp": _same(
         pss="baseline/seccompProfile_baseline restricted/seccompProfile_restricted",
@@ -159,6 +258,9 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="restrict-seccomp restrict-seccomp-strict",
         checkov="CKV_K8S_31",
         trivy="KSV-0030 KSV-0104",
+        kubescape="set-seccomp-profile-RuntimeDefault set-seccomp-profile",
+        kube_score="container-seccomp-profile",
+        datree="CONTAINERS_INCORRECT_SECCOMP_PROFILE CIS_INVALID_VALUE_SECCOMP_PROFILE",
     ),
     "pod-host-namespaces": _same(
         pss="baseline/hostNamespaces",
@@ -168,6 +270,10 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-host-namespaces",
         checkov="CKV_K8S_17 CKV_K8S_18",
         trivy="KSV-0008 KSV-0010",
+        kube_linter="host-ipc host-pid",
+        polaris="hostIPCSet hostPIDSet",
+        kubescape="host-pid-ipc-privileges host-pid-privileges host-ipc-privileges",
+        datree="CONTAINERS_INCORRECT_HOSTPID_VALUE_TRUE CONTAINERS_INCORRECT_HOSTIPC_VALUE_TRUE",
     ),
     "pod-host-path": _same(
         pss="baseline/hostPathVolumes",
@@ -176,6 +282,13 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="disallow-host-path",
         checkov="CKV_K8S_27",
         trivy="KSV-0023 KSV-0006",
+        kube_linter="sensitive-host-mounts docker-sock writable-host-mount",
+        polaris="hostPathSet",
+        kubescape="alert-any-hostpath alert-rw-hostpath containers-mounting-docker-socket",
+        datree=(
+            "CONTAINERS_INCORRECT_KEY_HOSTPATH CONTAINERS_INCORRECT_PATH_VALUE_DOCKERSOCKET "
+            "EKS_INVALID_HOSTPATH_MOUNT_READONLY_VALUE"
+        ),
     ),
     "pod-volume-types": _same(
         pss="restricted/restrictedVolumes",
@@ -188,6 +301,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         gatekeeper="K8sPSPForbiddenSysctls",
         kyverno="restrict-sysctls",
         trivy="KSV-0026",
+        kube_linter="unsafe-sysctls",
     ),
     "pod-app-armor": _same(
         pss="baseline/appArmorProfile",
@@ -200,12 +314,19 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         gatekeeper="K8sPSPSELinuxV2",
         kyverno="disallow-selinux",
         trivy="KSV-0025",
+        datree=(
+            "EKS_INVALID_SELINUXOPTIONS_TYPE_VALUE EKS_INVALID_SELINUXOPTIONS_USER_VALUE "
+            "EKS_INVALID_SELINUXOPTIONS_ROLE_VALUE"
+        ),
     ),
     "container-proc-mount": _same(
         pss="baseline/procMount restricted/procMount_restricted",
         gatekeeper="K8sPSPProcMount",
         kyverno="disallow-proc-mount",
         trivy="KSV-0027",
+        kube_linter="unsafe-proc-mount",
+        polaris="procMount",
+        kubescape="set-procmount-default",
     ),
     "pod-host-process": _same(
         pss="baseline/windowsHostProcess",
@@ -213,6 +334,9 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         gatekeeper="K8sPSPHostProcess",
         kyverno="disallow-host-process",
         trivy="KSV-0103",
+        polaris="hostProcess",
+        kubescape="set-hostprocess-true",
+        datree="EKS_INVALID_HOSTPROCESS_VALUE",
     ),
     "container-probe-host": _same(
         pss="baseline/hostProbesAndHostLifecycle", gatekeeper="K8sPSPHostProbesLifecycle"
@@ -225,23 +349,57 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="restrict-automount-sa-token restrict-sa-automount-sa-token",
         checkov="CKV_K8S_38",
         trivy="KSV-0036",
+        polaris="automountServiceAccountToken",
+        kubescape="automount-service-account serviceaccount-token-mount automount-default-service-account",
+        datree=(
+            "SRVACC_INCORRECT_AUTOMOUNTSERVICEACCOUNTTOKEN_VALUE "
+            "CIS_INVALID_VALUE_AUTOMOUNTSERVICEACCOUNTTOKEN"
+        ),
     ),
     # Supply chain
     "image-digest": _same(
-        gatekeeper="K8sImageDigests", kyverno="require-image-checksum", checkov="CKV_K8S_43"
+        gatekeeper="K8sImageDigests",
+        kyverno="require-image-checksum",
+        checkov="CKV_K8S_43",
+        kubescape="image-not-pinned-to-digest",
+        datree="CONTAINERS_MISSING_IMAGE_VALUE_DIGEST",
     ),
     "image-tag": _same(
-        gatekeeper="K8sDisallowedTags", kyverno="disallow-latest-tag", checkov="CKV_K8S_14", trivy="KSV-0013"
+        gatekeeper="K8sDisallowedTags",
+        kyverno="disallow-latest-tag",
+        checkov="CKV_K8S_14",
+        trivy="KSV-0013",
+        kube_linter="latest-tag",
+        polaris="tagNotSpecified",
+        kube_score="container-image-tag",
+        datree="CONTAINERS_MISSING_IMAGE_VALUE_VERSION",
     ),
     "image-registry": _same(
-        cis_eks="5.1.4", gatekeeper="K8sAllowedRepos", kyverno="restrict-image-registries", trivy="KSV-0125"
+        cis_eks="5.1.4",
+        gatekeeper="K8sAllowedRepos",
+        kyverno="restrict-image-registries",
+        trivy="KSV-0125",
+        kubescape="container-image-repository",
     ),
     # Workload health
     "workload-probes": _same(
-        gatekeeper="K8sRequiredProbes", kyverno="require-pod-probes", checkov="CKV_K8S_8 CKV_K8S_9"
+        gatekeeper="K8sRequiredProbes",
+        kyverno="require-pod-probes",
+        checkov="CKV_K8S_8 CKV_K8S_9",
+        kube_linter="no-liveness-probe no-readiness-probe",
+        polaris="livenessProbeMissing readinessProbeMissing",
+        kubescape="configured-liveness-probe configured-readiness-probe",
+        kube_score="pod-probes",
+        datree="CONTAINERS_MISSING_LIVENESSPROBE_KEY CONTAINERS_MISSING_READINESSPROBE_KEY",
     ),
     "workload-spread": _same(kyverno="spread-pods"),
-    "disruption-budget-drains": _same(gatekeeper="K8sPodDisruptionBudget", kyverno="pdb-maxunavailable"),
+    "disruption-budget-drains": _same(
+        gatekeeper="K8sPodDisruptionBudget",
+        kyverno="pdb-maxunavailable",
+        kube_linter="pdb-max-unavailable",
+        polaris="pdbDisruptionsIsZero",
+        kube_score="poddisruptionbudget-has-policy",
+    ),
     # Access
     "rbac-wildcard": _same(
         cis="5.1.3",
@@ -250,6 +408,13 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="restrict-wildcard-resources restrict-wildcard-verbs",
         checkov="CKV_K8S_49",
         trivy="KSV-0044 KSV-0045 KSV-0046",
+        kube_linter="wildcard-in-rules",
+        datree="CIS_INVALID_WILDCARD_ROLE",
+        polaris=(
+            "clusterrolePodExecAttach rolePodExecAttach clusterrolebindingClusterAdmin "
+            "rolebindingClusterAdminClusterRole"
+        ),
+        kubescape=("exec-into-container-v1 rule-can-impersonate-users-groups-v1"),
     ),
     "rbac-escalation": _same(
         cis="5.1.2 5.1.8 5.1.10 5.1.13",
@@ -258,6 +423,16 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="restrict-escalation-verbs-roles",
         checkov="CKV_K8S_157 CKV_K8S_158",
         trivy="KSV-0041 KSV-0043 KSV-0047 KSV-0053 KSV-0054",
+        polaris="clusterrolePodExecAttach rolePodExecAttach",
+        kubescape=(
+            "rule-can-bind-escalate rule-can-impersonate-users-groups-v1 "
+            "rule-can-create-service-account-token rule-can-access-proxy-subresource "
+            "rule-can-modify-admission-webhooks exec-into-container-v1"
+        ),
+        datree=(
+            "CIS_INVALID_VALUE_BIND_IMPERSONATE_ESCALATE CIS_INVALID_VERB_SECRETS "
+            "CONTAINERS_INCORRECT_RESOURCES_VERBS_VALUE"
+        ),
     ),
     "rbac-cluster-admin": _same(
         cis="5.1.1 5.1.7",
@@ -265,14 +440,31 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         cis_gke="4.1.1 4.1.6",
         kyverno="restrict-binding-clusteradmin",
         trivy="KSV-0111 KSV-0123",
+        kube_linter="cluster-admin-role-binding",
+        polaris="clusterrolebindingClusterAdmin rolebindingClusterAdminClusterRole",
+        kubescape="cluster-admin-role",
+        datree="CIS_INVALID_ROLE_CLUSTER_ADMIN CIS_INVALID_VALUE_SYSTEM_MASTERS",
     ),
     "rbac-everybody": _same(
         cis_gke="4.1.8 4.1.9 4.1.10",
         gatekeeper="K8sDisallowAnonymous",
         kyverno="restrict-binding-system-groups",
         trivy="KSV-0122 KSV-01011",
+        kubescape="anonymous-access-enabled system-authenticated-allowed-to-take-over-cluster",
     ),
-    "container-credentials": _same(cis="5.4.1", cis_eks="4.4.1", cis_gke="4.4.1"),
+    "container-credentials": _same(
+        cis="5.4.1",
+        cis_eks="4.4.1",
+        cis_gke="4.4.1",
+        kube_linter="env-var-secret",
+        polaris="sensitiveContainerEnvVar",
+        kubescape="rule-credentials-in-env-var",
+    ),
+    "config-map-credentials": _same(
+        trivy="KSV-0109",
+        polaris="sensitiveConfigmapContent",
+        kubescape="rule-credentials-configmap",
+    ),
     # Networks in the cloud
     "cluster-endpoint": _same(
         cis_eks="5.4.1 5.4.2",

@@ -14,8 +14,8 @@ from policies.rule import Option, Rule
 from policies.values import UNKNOWN, child, elements
 
 _REGISTRY_RULE: Final = "image-registry"
-DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-"""A digest as registries write it."""
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
+"""A digest by an algorithm that container runtimes verify (github.com/opencontainers/go-digest)."""
 _REFUSED_FLAGS: Final[Mapping[str, str]] = {
     "--trust-remote-code": "runs code that lies beside the weights",
     "--allowed-local-media-path": "lets a request read the server's files",

@@ -16,6 +16,10 @@ Properties = Mapping[str, object]
 _LONG_RUNNING: Final = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"}
 )
+_LONG_RUNNING_CUSTOM: Final = frozenset(
+    {("apps.openshift.io", "DeploymentConfig"), ("argoproj.io", "Rollout"), ("apps.kruise.io", "CloneSet")}
+)
+"""Custom resources that are Deployments with another controller."""
 _DEFAULT_GRACE_SECONDS: Final = 30
 _SLEEP: Final = re.compile(r"(?:^|[\s;&/])sleep\s+([0-9]{1,6})")
 
@@ -35,7 +39,7 @@ def _probes(container: Container) -> list[str]:
 
 def _runs_for_long(pod: Pod) -> bool:
     if not pod.owner.builtin:
-        return False
+        return (pod.owner.group, pod.owner.kind) in _LONG_RUNNING_CUSTOM
     alone = pod.owner.kind == "Pod" and pod.spec.get("restartPolicy") in (None, "Always")
     return alone or pod.owner.kind in _LONG_RUNNING
 

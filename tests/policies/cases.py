@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -48,6 +49,92 @@ def _passed(rule: str, example: str | Resource, *edits: dict[str, Any]) -> list[
 _EVERY_NAMESPACE = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
 
 _APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+
+
+_POD: Final = {"hostNetwork": True, "containers": [{"image": "!*:latest"}]}
+_DESCRIBED: Final[tuple[tuple[Resource, str | None], ...]] = tuple(
+    ((f"kubernetes:{token}", {"metadata": {"name": "x"}, "spec": spec}), path)
+    for token, spec, path in (
+        ("policy/v1beta1:PodSecurityPolicy", {"hostNetwork": True}, None),
+        ("kyverno.io/v1:ClusterPolicy", {"rules": [{"validate": {"pattern": {"spec": _POD}}}]}, None),
+        ("kyverno.io/v1:ClusterPolicy", {"rules": [{"validate": {"anyPattern": [{"spec": _POD}]}}]}, None),
+        ("kyverno.io/v1:Policy", {"rules": [{"mutate": {"patchStrategicMerge": {"spec": _POD}}}]}, None),
+        ("kyverno.io/v1:ClusterPolicy", {"rules": [{"generate": {"data": {"spec": _POD}}}]}, "hostNetwork"),
+    )
+)
+"""Objects that say of pods what they may be, and one that makes them."""
+
+
+def _key(kind: str) -> str:
+    """Begins like a private key, and is none."""
+    return f"-----BEGIN {kind}PRIVATE KEY-----\nMIIBAAAAAAAA\n-----END {kind}PRIVATE KEY-----\n"
+
+
+def _file(text: str) -> dict[str, Any]:
+    return {"data server.conf": text}
+
+
+_CREDENTIALS: Final[tuple[tuple[dict[str, Any], str], ...]] = (
+    ({"data password": "hunter2"}, "data[password]: line 1 holds a credential"),
+    ({"data pwd": "hi"}, "data[pwd]"),
+    ({"data redis-password": "abcd1234"}, "data[redis-password]"),
+    ({"data secret-key": "wJalrXUtnFEMI/K7MDENG"}, "data[secret-key]"),
+    ({"data AWS_SECRET_ACCESS_KEY": "xxxxx"}, "data[AWS_SECRET_ACCESS_KEY]"),
+    ({"data clientSecret": "3f2504e0-4f89-11d3-9a0c-0305e82c3301"}, "data[clientSecret]"),
+    ({"data apiToken": "0f1e2d3c4b5a69788796"}, "data[apiToken]"),
+    ({"data AUTHORIZATION": "Basic dXNlcjpwYXNz"}, "data[AUTHORIZATION]"),
+    ({"data address": "amqp://guest:guest@queue:5672"}, "a password in an address"),
+    ({"data .dockerconfigjson": '{"auths": {"r": {"auth": "dXNlcjpwYXNz"}}}'}, "a registry's credentials"),
+    (_file("id: AKIAIOSFODNN7EXAMPLE"), "an access key of AWS"),
+    (_file("x: ghp_" + "a1" * 18), "a token of GitHub"),
+    (_file("level: info\n\nDB_PASSWORD:supersecret\n"), "data[server.conf]: line 3 holds a credential"),
+    (_file("export REDIS_MASTER_PASSWORD=abcd1234"), "a credential"),
+    (_file('{"port": 1, "dbPassword": "abcd1234"}'), "a credential"),
+    (_file('plain.LoginModule required username="a" password="a-secret";'), "a credential"),
+    (_file("Server=db;User Id=sa;Password=Ab!1;"), "a credential"),
+    (_file("CREATE USER a IDENTIFIED BY 'geheim';"), "a credential"),
+    (_file("requirepass foobared"), "a credential"),
+    (_file('proxy_set_header Authorization "Basic dXNlcjpwYXNz";'), "an authorization header"),
+    (_file(_key("")), "a private key"),
+    (_file(json.dumps({"private_key": _key("RSA ")})), "a private key"),
+    (
+        _file("client-key-data: " + base64.b64encode(_key("EC ").encode()).decode()),
+        "a private key",
+    ),
+)
+_NO_CREDENTIALS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"data token_url": "https://login.example.com/token"},
+    {"data passwordFile": "/run/secrets/password"},
+    {"data max_tokens": "512"},
+    {"data tokenizer": "llama"},
+    {"data secretName": "database"},
+    {"data imagePullSecret": "regcred"},
+    {"data clientSecret": "tenant/oauth-client"},
+    {"data pad_token": "<pad>"},
+    {"data eos_token": "</s>"},
+    {"data token": "true"},
+    {"data password": ""},
+    {"data password": "${DB_PASSWORD}"},
+    {"data password": "file:/run/secrets/password"},
+    {"data pwd": "/srv/app"},
+    {"data passwd": "nobody:x:65534:65534:nobody:/:/sbin/nologin"},
+    {"data initial-cluster-token": "etcd-A"},
+    {"data tls.crt": "-----BEGIN CERTIFICATE-----\nMIIBAAAA\n"},
+    _file("REDIS_PASSWORD="),
+    _file("DB_PASSWORD=${DB_PASSWORD}"),
+    _file('REDIS_PASSWORD="$(< "${REDIS_PASSWORD_FILE}")"'),
+    _file("DB_PASSWORD={{ .Values.password }}"),
+    _file("# postgres://user:password@host/db"),
+    _file("pattern: https?://[^:]+:[^@]+@host"),
+    _file("target: http://$1:9100@"),
+    _file("Authorization: Bearer <token>"),
+    _file("const token = req.headers.authorization;\n  token = request.query.token\n"),
+    _file("usernameKey: username\npasswordKey: password\nsecretKey: password"),
+    _file('{"forgot_password": "Forgot your password?"}'),
+    _file("bearer_token_file: /var/run/secrets/token"),
+    _file("proxy_pass: http://backend"),
+)
 
 
 def _etcd(changes: dict[str, Any]) -> dict[str, Any]:
@@ -832,6 +919,63 @@ CASES: Final[tuple[Case, ...]] = (
         ({f"{C} args 4": "--api-key=abc"}, "args[4]"),
         ({f"{C} args": ["serve", "--api-key", "abc"]}, "args[1]"),
     ),
-    *_passed("container-credentials", "deployment", {}, {f"{C} args 4": "--api-key=$(API_KEY)"}),
+    *_refused(
+        "container-credentials",
+        "deployment",
+        ({f"{C} env 1": {"name": "dbPassword", "value": "P@$$w0rd"}}, "dbPassword is written"),
+        ({f"{C} env 1": {"name": "AZURE_BATCH_KEY", "value": "xxxx"}}, "AZURE_BATCH_KEY is written"),
+        (
+            {f"{C} env 1": {"name": "DSN", "value": "postgres://app:s3cret@db/app"}},
+            "a password in an address",
+        ),
+        ({f"{C} env 1": {"name": "X", "value": _key("OPENSSH ")}}, "a private key"),
+        ({f"{C} args 4": "export DB_PASSWORD=abcd1234"}, "args[4]: a credential"),
+    ),
+    *_passed(
+        "container-credentials",
+        "deployment",
+        {},
+        {f"{C} args 4": "--api-key=$(API_KEY)"},
+        {f"{C} env 1": {"name": "DB_PASSWORD", "value": "$(FROM_A_SECRET)"}},
+        {f"{C} env 1": {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/run/secrets/key.json"}},
+        {f"{C} env 1": {"name": "ETCD_INITIAL_CLUSTER_TOKEN", "value": "etcd-cluster-A"}},
+    ),
+    Case(
+        "image-digest",
+        "deployment",
+        {f"{C} image": "registry.example/server@sha512:" + "a" * 128},
+        None,
+    ),
+    Case(
+        "image-digest",
+        "deployment",
+        {f"{C} image": "registry.example/server@sha512:" + "a" * 64},
+        "bad digest",
+    ),
+    Case("ingress-snippets", "config-map", {"data allow-snippet-annotations": "True"}, "is true"),
+    Case("ingress-snippets", "config-map", {"data allow-snippet-annotations": "False"}, None),
+    *(
+        Case("workload-probes", (f"kubernetes:{token}", GOOD["deployment"][1]), edit, path)
+        for token in ("apps.openshift.io/v1:DeploymentConfig", "argoproj.io/v1alpha1:Rollout")
+        for edit, path in (({}, None), ({f"{C} livenessProbe": DELETE}, "livenessProbe: is missing"))
+    ),
+    Case(
+        "workload-replicas",
+        ("kubernetes:apps.openshift.io/v1:DeploymentConfig", GOOD["deployment"][1]),
+        {"spec replicas": 1000.0},
+        "replicas",
+    ),
+    *(Case("pod-host-network", example, {}, path) for example, path in _DESCRIBED),
+    *_refused("config-map-credentials", "config-map", *_CREDENTIALS),
+    *_passed("config-map-credentials", "config-map", *_NO_CREDENTIALS),
+    *_refused(
+        "config-map-credentials",
+        "config-map",
+        (
+            {"binaryData": {"key.pem": base64.b64encode(_key("RSA ").encode()).decode()}},
+            "binaryData[key.pem]: holds a private key",
+        ),
+    ),
+    *_passed("config-map-credentials", "config-map", {"binaryData": {"picture.png": "iVBORw0KGgo="}}),
 )
 """Cases of rules on single resources."""

@@ -301,6 +301,16 @@ GOOD: Final[dict[str, Resource]] = {
             },
         },
     ),
+    "config-map": (
+        "kubernetes:core/v1:ConfigMap",
+        {
+            "metadata": metadata("server"),
+            "data": {
+                "server.conf": "level: info\nmax_tokens: 512\nbearer_token_file: /var/run/secrets/token\n",
+                "username": "server",
+            },
+        },
+    ),
     "peer-authentication": (
         "kubernetes:security.istio.io/v1:PeerAuthentication",
         {"metadata": metadata("default"), "spec": {"mtls": {"mode": "STRICT"}}},

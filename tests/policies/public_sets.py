@@ -21,7 +21,7 @@ from policies.public_sets import SAME_AS, PublicSet
 from toolchain import golang, paths
 
 RECORD: Final = Path(__file__).with_name("public_sets.json")
-_SOURCES: Final[dict[PublicSet, str]] = {
+SOURCES: Final[dict[PublicSet, str]] = {
     "cis": "aquasecurity/kube-bench",
     "cis-eks": "aquasecurity/kube-bench",
     "cis-gke": "aquasecurity/kube-bench",
@@ -29,7 +29,13 @@ _SOURCES: Final[dict[PublicSet, str]] = {
     "kyverno": "kyverno/policies",
     "checkov": "bridgecrewio/checkov",
     "trivy": "aquasecurity/trivy-checks",
+    "kube-linter": "stackrox/kube-linter",
+    "polaris": "FairwindsOps/polaris",
+    "kubescape": "kubescape/regolibrary",
+    "kube-score": "zegl/kube-score",
+    "datree": "datreeio/datree",
 }
+"""Repositories of the sets."""
 _FOLDERS: Final[dict[PublicSet, str]] = {
     "cis": r"cfg/cis-1\.12/.*\.yaml",
     "cis-eks": r"cfg/eks-1\.8\.0/.*\.yaml",
@@ -38,6 +44,11 @@ _FOLDERS: Final[dict[PublicSet, str]] = {
     "kyverno": r"(best-practices|other|psa|nginx-ingress|pod-security/\w+)/([\w-]+)/\2\.yaml",
     "checkov": r"checkov/(kubernetes|terraform)/checks/(resource|graph_checks)/.*\.(py|ya?ml)",
     "trivy": r"checks/(kubernetes|cloud)/.*(?<!_test)\.rego",
+    "kube-linter": r"pkg/builtinchecks/yamls/.*\.yaml",
+    "polaris": r"pkg/config/checks/.*\.yaml",
+    "kubescape": r"rules/[^/]+/raw\.rego",
+    "kube-score": r"README_CHECKS\.md",
+    "datree": r"pkg/defaultRules/defaultRules\.yaml",
 }
 _PSS_MODULE: Final = "k8s.io/pod-security-admission"
 
@@ -61,8 +72,18 @@ class Clone:
                 yield name, self._git("show", f"HEAD:{name}")
 
 
-def _ids(public_set: PublicSet, text: str) -> set[str]:
+def _ids(public_set: PublicSet, name: str, text: str) -> set[str]:
     """Ids that a file of a set defines."""
+    if public_set == "kube-linter":
+        return {yaml.safe_load(text)["name"]}
+    if public_set == "polaris":
+        return {Path(name).stem}
+    if public_set == "kubescape":
+        return {Path(name).parent.name}
+    if public_set == "kube-score":
+        return set(re.findall(r"(?m)^\| ([a-z-]+) \|", text))
+    if public_set == "datree":
+        return {rule["uniqueName"] for rule in yaml.safe_load(text)["rules"]}
     if public_set.startswith("cis"):
         groups = (yaml.safe_load(text) or {}).get("groups") or []
         return {str(check["id"]) for group in groups for check in group.get("checks", [])}
@@ -82,11 +103,11 @@ def _wanted(public_set: PublicSet) -> set[str]:
 
 def _record(folder: Path) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for public_set, repository in _SOURCES.items():
+    for public_set, repository in SOURCES.items():
         clone = Clone(folder, repository)
         wanted, found = _wanted(public_set), dict[str, str]()
         for name, text in clone.files(_FOLDERS[public_set]):
-            for one in sorted(_ids(public_set, text) & wanted):
+            for one in sorted(_ids(public_set, name, text) & wanted):
                 found.setdefault(one, name)
         if missing := wanted - set(found):
             sys.exit(f"{public_set}: not in {repository}@{clone.commit}: {', '.join(sorted(missing))}")

@@ -18,7 +18,8 @@ def test_every_id_is_recorded_with_its_source() -> None:
         assert set(entry["ids"]) == named, public_set
         assert re.fullmatch(r"[0-9a-f]{40}|v\d+\.\d+\.\d+", entry["commit"])
         assert all(
-            path.rpartition(".")[2] in ("yaml", "yml", "rego", "py", "go") for path in entry["ids"].values()
+            path.rpartition(".")[2] in ("yaml", "yml", "rego", "py", "go", "md")
+            for path in entry["ids"].values()
         )
 
 

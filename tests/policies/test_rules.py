@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -255,6 +256,17 @@ def test_no_message_repeats_a_literal_credential() -> None:
             found = "\n".join(_violations(case.resource))
             assert "hf_x" not in found
             assert "abc" not in found
+
+
+def test_no_message_repeats_a_credential_of_a_config_map() -> None:
+    judged = 0
+    for case in CASES:
+        if case.rule == "config-map-credentials" and case.path:
+            found = "\n".join(_violations(case.resource))
+            for word in re.findall(r"[\w+/!$@]*[0-9][\w+/!$@]*", str(list(case.edits.values()))):
+                assert len(word) < 3 or word not in found, (word, found)
+                judged += 1
+    assert judged > 15
 
 
 # The stack as a whole
