@@ -109,15 +109,16 @@ misses and false alarms of the pack's own have been mended.
 tests/policies/test_pod_security_standards.py`, through `pulumi policy analyze`, too. 3: `pytest
 tests/policies/test_trivy_checks.py`, which lists each difference with its reason. 4: `python -m
 tests.policies.public_objects FOLDER`, which prints each difference; FOLDER holds clones, named owner+name.
-5: `PUBLIC_SETS=FOLDER pytest tests/policies/test_corpora.py`, which lists each difference with its reason, and
-skips without such clones. The other tests download their Go modules and skip where these are not to be had.
+5: `PUBLIC_SETS=FOLDER pytest tests/policies/test_corpora.py`, which lists each difference with its reason,
+and skips without such clones. The other tests download their Go modules and skip where these are not to be
+had.
 
 Where the pack is stricter: one rule for what others split (capabilities are to be dropped as well as not
-added, `runAsNonRoot` is to be set as well as a number); the restricted standard for seccomp and
-capabilities where theirs is the baseline; a wildcard in any field of a role; no parameters such as exempt
-images; updates, which Gatekeeper leaves alone. Where it is silent: limits, registries and sysctls that a
-policy takes as parameters; an annotation of one ingress controller; what a rule of another name refuses (a
-role of wildcards, a hostPath, SYS_ADMIN); a binding to a role that is refused itself; requests equal to limits
+added, `runAsNonRoot` is to be set as well as a number); the restricted standard for seccomp and capabilities
+where theirs is the baseline; a wildcard in any field of a role; no parameters such as exempt images;
+updates, which Gatekeeper leaves alone. Where it is silent: limits, registries and sysctls that a policy
+takes as parameters; an annotation of one ingress controller; what a rule of another name refuses (a role of
+wildcards, a hostPath, SYS_ADMIN); a binding to a role that is refused itself; requests equal to limits
 beyond model servers; variables from Secrets, and words that only sound like credentials; and objects that no
 API server takes as they are meant, or that allow nothing.
 
