@@ -1,11 +1,14 @@
 """Preview of stack prod without credentials: ÷ an empty program; with ten times the models; without the pack.
 
 Printed are medians of the seconds that pass and of the processor time of all processes of a preview (engine,
-language host, program, plugins, pack), and the processor time of the pack's own process. All cases alternate
-in every round, so that none has the warmer machine, and start from an empty state. It needs the engine,
-neither root nor a cluster:
+language host, program, plugins, pack), the processor time of the pack's own process, and ratios of both.
+Cases alternate, in one round in one direction and in the next in the other, so that none has the warmer
+machine, and start from an empty state. On a machine with other work the seconds tell little; processor time
+then still tells what was done. It needs the engine, neither root nor a cluster:
 
     python3 -m toolchain engine && .toolchain/venv/bin/python -m benchmarks.preview --rounds 5
+
+`--pack` measures the stack with and without the pack only, in half the time.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,85 +51,109 @@ class Case:
     policies: bool
 
 
+@dataclass
+class Figures:
+    """What the previews of a case took, a figure for each round."""
+
+    seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    """Processor time of all processes, in seconds."""
+    pack: list[float] = field(default_factory=list)
+    """Processor time of the pack's own process, in seconds."""
+    resources: int = 0
+
+    def lines(self) -> Iterator[str]:
+        """The medians and, of what depends on the machine's other work, the range."""
+        for name, values in (("seconds", self.seconds), ("processor time", self.processor)):
+            yield f"{name} {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+        yield f"of it the pack's process {statistics.median(self.pack):.2f}"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--stack", default="prod")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default %(default)s)")
     parser.add_argument("--times", type=int, default=10, help="models of the larger stack ÷ of the stack")
+    parser.add_argument("--pack", action="store_true", help="only the stack with and without the pack")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
-        measure(Path(folder), arguments.stack, arguments.rounds, arguments.times)
+    stack: str = arguments.stack
+    with tempfile.TemporaryDirectory(prefix="preview-") as name:
+        folder = Path(name)
+        _write_levels(folder, stack, arguments.times)
+        with_pack = pack_cases(folder, stack)
+        others = () if arguments.pack else other_cases(folder, stack, arguments.times)
+        figures = measure(folder, stack, (*others, *with_pack), arguments.rounds)
+    for case, of_case in figures.items():
+        print(f"{case}: {of_case.resources} resources", *of_case.lines(), sep="\n    ")
+    without, plain = (case.name for case in with_pack)
+    _ratio(figures, plain, without)
+    if not arguments.pack:
+        no_pack, empty, larger = (case.name for case in others)
+        _ratio(figures, plain, empty)
+        _ratio(figures, without, no_pack)
+        _ratio(figures, larger, plain)
 
 
-def measure(folder: Path, stack: str, rounds: int, times: int) -> None:
-    """All cases in turn; medians of their seconds, and the ratios between them."""
+def pack_cases(folder: Path, stack: str) -> tuple[Case, Case]:
+    """The stack without the pack, and with it."""
+    settings = _write(folder / "plain", stack, _settings(stack))
+    return Case(f"{stack}, no pack", paths.ROOT, settings, False), Case(stack, paths.ROOT, settings, True)
+
+
+def other_cases(folder: Path, stack: str, times: int) -> tuple[Case, Case, Case]:
+    """A program that registers nothing, without the pack and with it, and a stack with more models."""
     empty = folder / "empty"
     empty.mkdir()
     (empty / "Pulumi.yaml").write_text(EMPTY[0])
     (empty / "__main__.py").write_text(EMPTY[1])
-    levels = toolchain_stack.LEVELS / f"{stack}.json"
-    if levels.is_file():
-        raised = _raised(json.loads(levels.read_text(encoding="utf-8")), times)
-        (folder / "levels.json").write_text(json.dumps(raised), encoding="utf-8")
-    plain, larger, nothing = folder / "plain", folder / "larger", folder / "nothing"
-    settings = yaml.safe_load((paths.ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
-    cases = [
-        Case("empty program, no pack", empty, _write(nothing, stack, {"config": {}}), False),
-        Case("empty program", empty, _write(nothing, stack, {"config": {}}), True),
-        Case(f"{stack}, no pack", paths.ROOT, _write(plain, stack, settings), False),
-        Case(stack, paths.ROOT, _write(plain, stack, settings), True),
-        Case(
-            f"{stack}, {times}× the models",
-            paths.ROOT,
-            _write(larger, stack, with_models(settings, times)),
-            True,
-        ),
-    ]
-    seconds: dict[str, list[float]] = {case.name: [] for case in cases}
-    processor: dict[str, list[float]] = {case.name: [] for case in cases}
-    pack: dict[str, list[float]] = {case.name: [] for case in cases}
-    resources: dict[str, int] = {}
+    nothing = _write(folder / "nothing", stack, {"config": {}})
+    larger = _write(folder / "larger", stack, with_models(_settings(stack), times))
+    return (
+        Case("empty program, no pack", empty, nothing, False),
+        Case("empty program", empty, nothing, True),
+        Case(f"{stack}, {times}× the models", paths.ROOT, larger, True),
+    )
+
+
+def measure(folder: Path, stack: str, cases: Sequence[Case], rounds: int) -> dict[str, Figures]:
+    """All cases in turn, by name; a round before the first only fills caches."""
+    figures = {case.name: Figures() for case in cases}
     for number in range(rounds + 1):
-        for case in cases:
-            before = _processor_seconds()
-            with PackProcess(folder) as watched:
-                spent, resources[case.name] = preview(case, stack, folder)
-            if number:  # the first round only fills caches
-                seconds[case.name].append(spent)
-                processor[case.name].append(_processor_seconds() - before)
-                pack[case.name].append(watched.seconds)
+        for case in cases if number % 2 else reversed(cases):
+            of_case = figures[case.name]
+            with PackProcess(folder, expected=case.policies) as watched:
+                seconds, processor, of_case.resources = preview(case, stack, folder)
+            if number:
+                of_case.seconds.append(seconds)
+                of_case.processor.append(processor)
+                of_case.pack.append(watched.seconds)
         print(f"round {number} of {rounds}" + ("" if number else ", not counted"), flush=True)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, median in medians.items():
-        spread = f"{min(seconds[name]):.1f} to {max(seconds[name]):.1f}"
-        print(f"{name}: {median:.2f} s ({spread} s), {resources[name]} resources")
-        whole, own = statistics.median(processor[name]), statistics.median(pack[name])
-        print(f"    processor time {whole:.2f} s, of it the pack's process {own:.2f} s")
-    _ratio(medians, stack, "empty program")
-    _ratio(medians, f"{stack}, no pack", "empty program, no pack")
-    _ratio(medians, f"{stack}, {times}× the models", stack)
-    _ratio(medians, stack, f"{stack}, no pack")
-    per_resource = (medians[stack] - medians["empty program"]) / resources[stack]
-    print(f"each resource of {stack}: {per_resource * 1000:.0f} ms, pack included")
+    return figures
 
 
 class PackProcess:
-    """Processor time of the process that serves the pack while the block runs, read from /proc (Linux)."""
+    """Processor time of the process that serves the pack while the block runs, read from /proc (Linux).
 
-    def __init__(self, folder: Path) -> None:
+    :param expected: False: there is none, and nothing is looked for, which would take time itself.
+    """
+
+    def __init__(self, folder: Path, *, expected: bool) -> None:
         self.seconds = 0.0
+        self._expected = expected
         self._mark = f"PULUMI_BACKEND_URL=file://{folder}".encode()
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._run)
 
     def __enter__(self) -> PackProcess:
-        self._watch.start()
+        if self._expected:
+            self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._watch.join()
+        if self._expected:
+            self._watch.join()
 
     def _run(self) -> None:
         found: Path | None = None
@@ -158,33 +185,25 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _ratio(medians: Mapping[str, float], name: str, reference: str) -> None:
-    print(f"{name} ÷ {reference} = {medians[name] / medians[reference]:.2f} (medians)")
+def _ratio(figures: Mapping[str, Figures], name: str, reference: str) -> None:
+    one, other = figures[name], figures[reference]
+    seconds = statistics.median(one.seconds) / statistics.median(other.seconds)
+    processor = statistics.median(one.processor) / statistics.median(other.processor)
+    print(f"{name} ÷ {reference} = {seconds:.2f} in seconds, {processor:.2f} in processor time (medians)")
 
 
-def preview(case: Case, stack: str, folder: Path) -> tuple[float, int]:
-    """Seconds of one preview from an empty state, and the resources that it would create."""
+def preview(case: Case, stack: str, folder: Path) -> tuple[float, float, int]:
+    """Seconds and processor time of one preview from an empty state, and what it would create."""
     with tempfile.TemporaryDirectory(dir=folder) as state:
         environment = _environment(folder / "levels.json", Path(state), policies=case.policies)
         pulumi = [str(paths.BIN / "pulumi")]
         _run([*pulumi, "stack", "init", stack, "--cwd", str(case.settings.parent)], environment, case.program)
-        started = time.monotonic()
-        told = _run(
-            [
-                *pulumi,
-                "preview",
-                "--stack",
-                stack,
-                "--config-file",
-                str(case.settings),
-                "--suppress-progress",
-            ],
-            environment,
-            case.program,
-        )
-        spent = time.monotonic() - started
+        options = ["--stack", stack, "--config-file", str(case.settings), "--suppress-progress"]
+        started, before = time.monotonic(), _processor_seconds()
+        told = _run([*pulumi, "preview", *options], environment, case.program)
+        seconds, processor = time.monotonic() - started, _processor_seconds() - before
     created = [line.split() for line in told.splitlines() if line.strip().endswith("to create")]
-    return spent, int(created[-1][1]) if created else 0
+    return seconds, processor, int(created[-1][1]) if created else 0
 
 
 def _run(command: list[str], environment: Mapping[str, str], cwd: Path) -> str:
@@ -218,6 +237,12 @@ def _environment(levels: Path, state: Path, *, policies: bool) -> dict[str, str]
     return environment
 
 
+def _settings(stack: str) -> dict[str, Any]:
+    text = (paths.ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    settings: dict[str, Any] = yaml.safe_load(text)
+    return settings
+
+
 def _write(folder: Path, stack: str, settings: Mapping[str, Any]) -> Path:
     """A settings file beside a project of the same name: the engine adds its salt there."""
     folder.mkdir(exist_ok=True)
@@ -238,6 +263,10 @@ def with_models(settings: Mapping[str, Any], times: int) -> dict[str, Any]:
         for model in models
     ]
     _multiply(config[f"{PROJECT}:tenant"]["quota"], times)
+    _multiply(config.get(f"{PROJECT}:costCeiling", {}), times)
+    # More nodes write more logs.
+    if elasticsearch := config.get(f"{PROJECT}:logging", {}).get("elasticsearch"):
+        _multiply(elasticsearch["hot"]["volume"], times)
     used = {model.get("nodePool") for model in models}
     cluster = config[f"{PROJECT}:cluster"]
     for pool in cluster.get("nodePools", []):
@@ -255,9 +284,16 @@ def _multiply(section: dict[str, Any], times: int) -> None:
             _multiply(value, times)
         elif isinstance(value, int):
             section[key] = value * times
-        elif isinstance(value, str):
-            digits = value.rstrip("KMGTPEikm")
+        elif isinstance(value, str) and (digits := value.rstrip("KMGTPEikm")).isdigit():
             section[key] = f"{int(digits) * times}{value[len(digits) :]}"
+
+
+def _write_levels(folder: Path, stack: str, times: int) -> None:
+    """The stack's levels for every case, where it has any."""
+    levels = toolchain_stack.LEVELS / f"{stack}.json"
+    if levels.is_file():
+        raised = _raised(json.loads(levels.read_text(encoding="utf-8")), times)
+        (folder / "levels.json").write_text(json.dumps(raised), encoding="utf-8")
 
 
 def _raised(level: Any, times: int) -> Any:
