@@ -59,8 +59,10 @@ BINARIES: Final[dict[str, Binary]] = {
     # The engine.
     "pulumi": Binary(f"{_PULUMI}/cmd/pulumi"),
     "pulumi-language-python": _own("pulumi-language-python"),
-    "pulumi-resource-plan": _own("pulumi-resource-plan"),
-    "pulumi-resource-kubernetes": _own("pulumi-resource-kubernetes", "internal/kubernetes"),
+    "pulumi-resource-plan": _own("pulumi-resource-plan", "internal/planned"),
+    "pulumi-resource-kubernetes": _own(
+        "pulumi-resource-kubernetes", "internal/kubernetes", "internal/planned"
+    ),
     # The embedded cluster.
     "kube-apiserver": Binary(f"{_K8S}/cmd/kube-apiserver"),
     "kube-controller-manager": Binary(f"{_K8S}/cmd/kube-controller-manager"),

@@ -69,8 +69,6 @@ class ControlPlaneArgs:
     logs_key: pulumi.Input[str]
     """ARN of the key for the log group."""
     protect: bool
-    after: Sequence[pulumi.Resource] = ()
-    """What has to be there before the cluster, and so is not taken away before it."""
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -122,7 +120,7 @@ class ControlPlane(pulumi.ComponentResource):
             ),
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type=settings.support_type),
             deletion_protection=args.protect,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[logs, *args.after]),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[logs]),
         )
         self.name = known_after(settings.name, cluster)
         self.endpoint = cluster.endpoint

@@ -91,28 +91,29 @@ class EksPlatform(pulumi.ComponentResource):
                 secrets_key=keys.secrets,
                 logs_key=keys.logs,
                 protect=plan.protect,
-                after=(network,),
             ),
-            child,
+            pulumi.ResourceOptions(parent=self, depends_on=[network]),
         )
         versions = settings.addons
         first = managed_addons.before_nodes(
             f"{name}-addon", versions, control_plane.name, roles, pulumi.ResourceOptions(parent=self)
         )
-        joinable = known_after(settings.name, control_plane, endpoints, network, *first)
+        # The groups' components wait, not what is in them: the engine goes through a parent's dependencies
+        # once, and through a resource's own once for every path to it (docs/decisions/0014).
+        joinable = pulumi.ResourceOptions(parent=self, depends_on=[control_plane, endpoints, network, *first])
         groups = [
             NodeGroup(
                 f"{name}-{group.name}",
                 NodeGroupArgs(
                     cluster=settings,
-                    cluster_name=joinable,
+                    cluster_name=control_plane.name,
                     group=group,
                     role_arn=roles.arn("node"),
                     subnets=network.node_subnets,
                     security_group_id=network.nodes_group,
                     volumes_key=keys.volumes,
                 ),
-                child,
+                joinable,
             )
             for group in plan.node_groups
         ]

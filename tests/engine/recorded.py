@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ _OUTPUTS: Mapping[str, Mapping[str, Any]] = {
 """What only a cloud can tell, of what our programs read, besides ids and ARNs."""
 
 
+_SECRET_INPUTS: Mapping[str, frozenset[str]] = {
+    "kubernetes:core/v1:Secret": frozenset({"data", "stringData"})
+}
+"""Previews do not tell them: what is recorded of them is not what the program writes."""
+
+
 def install_plan_plugin(project: Project, plugin: Path, *providers: str) -> None:
     """Let the plan-only plugin stand in for providers, in the versions of their SDKs."""
     for provider in providers:
@@ -53,8 +60,15 @@ def preview_steps(project: Project) -> list[dict[str, Any]]:
 
 
 def changes(project: Project) -> list[tuple[str, str]]:
-    """Operations of a preview in their order, on URNs; without what stays the same."""
-    return [(step["op"], step["urn"]) for step in preview_steps(project) if step["op"] != "same"]
+    """Operations of a preview in their order, on URNs; without what stays the same, as far as is recorded."""
+    steps = [step for step in preview_steps(project) if step["op"] != "same"]
+    return [(step["op"], step["urn"]) for step in steps if not _of_secrets_alone(step)]
+
+
+def _of_secrets_alone(step: Mapping[str, Any]) -> bool:
+    secrets = _SECRET_INPUTS.get(type_of(step["urn"]), frozenset())
+    reasons = set(step.get("diffReasons") or ())
+    return step["op"] == "update" and bool(reasons) and reasons <= secrets
 
 
 def recorded_resources(project: Project) -> list[dict[str, Any]]:
@@ -86,6 +100,45 @@ def needed_by(resource: dict[str, Any]) -> list[str]:
     """URNs of what has to be there before a resource, and cannot be deleted before it."""
     provider = resource.get("provider", "").rpartition("::")[0]
     return [urn for urn in (*resource.get("dependencies", ()), resource.get("parent"), provider) if urn]
+
+
+def dependency_visits(resources: list[dict[str, Any]]) -> dict[str, int]:
+    """How many steps the engine needs to find all that each resource (by URN) depends on.
+
+    Counted as engine 3.259 goes (pkg/resource/graph, markAsDependency): down every path of dependencies anew,
+    however often it has been at a resource before; but only once through what a parent depends on.
+    """
+    known = {item["urn"]: item for item in resources}
+    edges = {urn: [other for other in _edges(item) if other in known] for urn, item in known.items()}
+
+    @cache
+    def paths(urn: str) -> int:
+        return 1 + sum(paths(other) for other in edges[urn])
+
+    def visits(urn: str) -> int:
+        count, parents, seen, waiting = paths(urn), set[str](), set[str](), [urn]
+        while waiting:
+            reached = waiting.pop()
+            if reached in seen:
+                continue
+            seen.add(reached)
+            waiting += edges[reached]
+            parent = known[reached].get("parent")
+            if parent and parent not in seen | parents:
+                parents.add(parent)
+                count += paths(parent)
+                waiting.append(parent)
+        return count
+
+    return {urn: visits(urn) for urn in known}
+
+
+def _edges(resource: dict[str, Any]) -> list[str]:
+    """What a resource depends on besides its parent; as often as its state says so."""
+    provider = resource.get("provider", "").rpartition("::")[0]
+    properties = resource.get("propertyDependencies", {}).values()
+    listed = [*resource.get("dependencies", ()), *(urn for urns in properties for urn in urns or ())]
+    return [urn for urn in (provider, *listed, resource.get("deletedWith")) if urn]
 
 
 def _in_order(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -54,6 +54,14 @@ class Graph:
         (found,) = [item for item in self.of(kind) if item.name.endswith(suffix)]
         return found
 
+    def before(self, item: Registration) -> set[str]:
+        """Names of what it waits for: itself, and with the components that it is part of."""
+        names = set(item.depends_on)
+        for parent in self.registrations:
+            if parent.type.startswith("autoglm:") and parent.name == item.parent:
+                names |= self.before(parent)
+        return names
+
 
 def build(changes: Mapping[str, Any] | None = None, *, protect: bool = True) -> Graph:
     return _build(json.dumps(changes or {}), protect)
@@ -292,9 +300,20 @@ def test_nodes_join_a_cluster_that_has_what_they_need(graph: Graph) -> None:
                 "cluster-addon-vpc-cni",
                 "cluster-addon-eks-pod-identity-agent",
                 "cluster-addon-kube-proxy",
+                "cluster-control-plane",
                 "cluster-endpoints-s3",
+                "cluster-network-nodes-from-control-plane",
                 "cluster-roles-node-AmazonEKSWorkerNodePolicy",
-            } <= set(item.depends_on)
+            } <= graph.before(item)
+
+
+def test_the_cluster_is_not_taken_away_after_its_network(graph: Graph) -> None:
+    (cluster,) = [item for item in graph.of("Cluster") if item.type.startswith("aws:")]
+    assert {
+        "cluster-network-control-plane-from-nodes",
+        "cluster-network-flow-logs",
+        "cluster-network-vpc",
+    } <= graph.before(cluster)
 
 
 def test_images_taints_and_capacity_of_the_pools(graph: Graph) -> None:

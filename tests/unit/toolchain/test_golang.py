@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,23 @@ import pytest
 from toolchain import artefacts, golang, paths
 from toolchain.errors import ToolchainError
 
+_INTERNAL = re.compile(r'"autoglm\.dev/platform/toolchain/(internal/[^"]+)"')
+
 
 def test_own_commands_exist_in_the_repository() -> None:
     for name, binary in golang.BINARIES.items():
         if binary.package.startswith("./"):
             assert (binary.module / binary.package).is_dir(), name
+
+
+def test_what_own_commands_share_goes_into_their_builds() -> None:
+    shared = 0
+    for name, binary in golang.BINARIES.items():
+        files = [file for source in binary.sources for file in (binary.module / source).rglob("*.go")]
+        for package in {found for file in files for found in _INTERNAL.findall(file.read_text())}:
+            shared += 1
+            assert any(f"{package}/".startswith(f"{source}/") for source in binary.sources), (name, package)
+    assert shared >= 3
 
 
 def test_every_source_of_another_module_is_pinned() -> None:

@@ -20,10 +20,17 @@ func Component(ctx context.Context, req *pulumirpc.ConstructRequest) (*pulumirpc
 		return nil, fmt.Errorf("connect to the engine: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
+	// Without them, the engine takes every argument to depend on all that the component waits for.
+	arguments := make(map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies, len(req.GetInputs().GetFields()))
+	for name := range req.GetInputs().GetFields() {
+		arguments[name] = &pulumirpc.RegisterResourceRequest_PropertyDependencies{
+			Urns: req.GetInputDependencies()[name].GetUrns(),
+		}
+	}
 	registered, err := pulumirpc.NewResourceMonitorClient(conn).RegisterResource(ctx, &pulumirpc.RegisterResourceRequest{
 		Type: req.GetType(), Name: req.GetName(), Parent: req.GetParent(),
 		// Its arguments are all that a reviewer has to see.
-		Object: req.GetInputs(), Dependencies: req.GetDependencies(),
+		Object: req.GetInputs(), Dependencies: req.GetDependencies(), PropertyDependencies: arguments,
 		AcceptSecrets: true, AcceptResources: true,
 	})
 	if err != nil {

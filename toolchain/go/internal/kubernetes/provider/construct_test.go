@@ -13,6 +13,7 @@ import (
 const (
 	tokenChart = "kubernetes:helm.sh/v4:Chart"
 	parentURN  = "urn:pulumi:dev::test::autoglm:operators:Operator::cert-manager"
+	otherURN   = "urn:pulumi:dev::test::autoglm:operators:Operator::eck-operator"
 )
 
 // monitor is the engine's end of a registration.
@@ -47,7 +48,8 @@ func TestChartIsPlannedWithoutItsContent(t *testing.T) {
 	inputs := props(object{"chart": "oci://registry.example.com/charts/cert-manager", "version": "v1.21.0"})
 	response, err := e.provider.Construct(t.Context(), &pulumirpc.ConstructRequest{
 		Type: tokenChart, Name: "cert-manager", Parent: parentURN, DryRun: true, MonitorEndpoint: address,
-		Inputs: wire(t, inputs),
+		Inputs: wire(t, inputs), Dependencies: []string{parentURN, otherURN},
+		InputDependencies: map[string]*pulumirpc.ConstructRequest_PropertyDependencies{"version": {Urns: []string{otherURN}}},
 	})
 	must(t, err)
 	if response.GetUrn() != "urn:of:cert-manager" {
@@ -58,6 +60,11 @@ func TestChartIsPlannedWithoutItsContent(t *testing.T) {
 	}
 	if seen := unwire(t, m.seen.GetObject()); seen["version"].StringValue() != "v1.21.0" {
 		t.Errorf("a reviewer does not see which chart: %v", seen)
+	}
+	of := m.seen.GetPropertyDependencies()
+	if chart, version := of["chart"], of["version"].GetUrns(); chart == nil || len(chart.GetUrns()) != 0 ||
+		len(version) != 1 || version[0] != otherURN {
+		t.Errorf("arguments depend on more than they were made of: %v", of)
 	}
 }
 
