@@ -34,7 +34,7 @@ _NAME: Final = re.compile(
 _NO_PASSWORD: Final = re.compile(r"(?:^|.* )(?:proxy|fastcgi|uwsgi|scgi|grpc|memcached|by) (?:pass|pw)")
 """Directives of nginx and words that only end alike."""
 _OBJECT_NAME: Final = re.compile(
-    r"(?:^|.* )(?:existing|pull|image|tls|ssl|ca|cert|certificate|server|serving|webhook|from) ?secrets?"
+    r"(?:^|.* )(?:existing|pull|image|tls|ssl|ca|cert|certificate|from) ?secrets?"
 )
 """Settings that hold the name of a Secret."""
 _NO_TOKEN: Final = re.compile(
@@ -71,9 +71,10 @@ _REFERENCE: Final = re.compile(
     r"""
       \$.* | .*(?:\$[({_]|\{\{|\{%|%\(|`).*              # a variable, a command, a template
     | [<\[{].*[>\]}]                                      # a placeholder, or something with parts of its own
-    | %[\w.-]+% | @[\w.-]+@                              # as templates have them
+    | %.+% | @[\w.-]+@ | .*[#@]\{.*                              # as templates have them
     | (?:file|env|vault|secret|secretref|ref\+\w+|op|awssm|awssecret|gcpsecret|keyvault|sops):(?!\s).*
-    | (?:ENC\[|enc:|\{cipher\}|arn:aws).*
+    | (?:ENC[\[(]|SECRET\[|enc:|\{cipher\}|arn:aws).*
+    | (?:replace|insert|enter|your)(?:[-_\s]|(?-i:[A-Z])).* | .*placeholder.*
     | [*.•_-]+                                           # masked
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -81,6 +82,8 @@ _REFERENCE: Final = re.compile(
 _PATH: Final = re.compile(r"(?:[A-Za-z]:\\|[~.]{0,2}/)[\w./\\@:+-]*")
 _KEY_OF_AWS: Final = re.compile(r"[A-Za-z0-9/+]{40}")
 _PLAIN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://.*", re.IGNORECASE)
+_CAPITALS: Final = re.compile(r"[A-Z]{2,40}(?:_[A-Z]{1,40}){1,20}")
+"""As a variable is named that a script puts in."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OBJECT: Final = re.compile(
     r"[a-z]{1,40}[0-9]{0,2}(?:[./][a-z]{1,40}[0-9]{0,2}|-(?:[a-z]{1,40}[0-9]{0,2}|[0-9]{1,3})){1,20}"
@@ -145,6 +148,14 @@ _ATTRIBUTE: Final = re.compile(
     r"(?<![\w.$-])(?P<name>[A-Za-z_][\w.-]{0,100})=([\"'])(?P<value>[^\"'\n]{1,512})\2"
 )
 _PARAMETER: Final = re.compile(r"[?&;] ?(?P<name>[A-Za-z_][\w.-]{0,40})=(?P<value>[^&;\s\"'<>]{1,512})")
+_ELEMENT: Final = re.compile(
+    r"<name>\s{0,8}(?P<name>[A-Za-z_][\w.-]{0,100})\s{0,8}</name>\s{0,80}<value>(?P<value>[^<\n]{1,512})</value>"
+)
+_NAMED: Final = re.compile(
+    r"(?<!\w)name[=:] ?[\"']?(?P<name>[A-Za-z_][\w.-]{0,100})[\"']?\s{1,80}"
+    r"value[=:] ?(?P<quote>[\"']?)(?P<value>[^\"'\s<>]{1,512})(?P=quote)(?=\s|/?>|$)"
+)
+"""In XML, as a property and as two attributes; the latter in YAML, too, as variables of a container."""
 _WORDED: Final = re.compile(
     r"(?P<quote>IDENTIFIED BY |PASSWORD )'(?P<value>[^'\n]{1,200})'"
     r"|^[ \t]{0,40}(?:requirepass|masterauth)[ \t]{1,8}\"?(?P<bare>[^\s\"]{1,512})",
@@ -190,7 +201,7 @@ def is_credential(name: str, value: str) -> bool:
         return False  # A file or an address: judged by what is in it.
     if kind == "password":
         return True
-    if any(one.isspace() for one in value) or _NUMBER.fullmatch(value):
+    if any(one.isspace() for one in value) or _NUMBER.fullmatch(value) or _CAPITALS.fullmatch(value):
         return False
     return bool(_UUID.fullmatch(value)) or not _OBJECT.fullmatch(value)
 
@@ -255,7 +266,7 @@ def in_setting(name: str, value: str) -> Iterator[tuple[str, int]]:
 def _assignments(text: str) -> Iterator[tuple[str, str, int]]:
     for match in _LINE.finditer(text):
         yield match["name"], match["double"] or match["single"] or match["bare"], match.start("name")
-    for pattern in (_PAIR, _ATTRIBUTE, _PARAMETER):
+    for pattern in (_PAIR, _ATTRIBUTE, _PARAMETER, _ELEMENT, _NAMED):
         for match in pattern.finditer(text):
             yield match["name"], match["value"], match.start("name")
     for match in _WORDED.finditer(text):
