@@ -82,8 +82,8 @@ _REFERENCE: Final = re.compile(
 _PATH: Final = re.compile(r"(?:[A-Za-z]:\\|[~.]{0,2}/)[\w./\\@:+-]*")
 _KEY_OF_AWS: Final = re.compile(r"[A-Za-z0-9/+]{40}")
 _PLAIN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://.*", re.IGNORECASE)
-_CAPITALS: Final = re.compile(r"[A-Z]{2,40}(?:_[A-Z]{1,40}){1,20}")
-"""As a variable is named that a script puts in."""
+_CAPITALS: Final = re.compile(r"[A-Z]{2,40}(?:_[A-Z]{1,40}){1,20}|SECRET|TOKEN|KEY")
+"""As what a script or a reader puts in is named."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OBJECT: Final = re.compile(
     r"[a-z]{1,40}[0-9]{0,2}(?:[./][a-z]{1,40}[0-9]{0,2}|-(?:[a-z]{1,40}[0-9]{0,2}|[0-9]{1,3})){1,20}"

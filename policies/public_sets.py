@@ -21,6 +21,7 @@ PublicSet = Literal[
     "kube-linter",
     "polaris",
     "kubescape",
+    "kubescape-cel",
     "kube-score",
     "datree",
 ]
@@ -37,6 +38,7 @@ PUBLIC_SETS: Final[Mapping[PublicSet, str]] = {
     "kube-linter": "KubeLinter",
     "polaris": "Polaris",
     "kubescape": "Kubescape rules",
+    "kubescape-cel": "Kubescape controls",
     "kube-score": "kube-score",
     "datree": "Datree",
 }
@@ -64,6 +66,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         polaris="hostNetworkSet",
         kubescape="host-network-access",
         datree="CONTAINERS_INCORRECT_HOSTNETWORK_VALUE_TRUE",
+        kubescape_cel="C-0041",
     ),
     "container-host-port": _same(
         pss="baseline/hostPorts",
@@ -75,6 +78,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         polaris="hostPortSet",
         kubescape="container-hostPort",
         datree="CONTAINERS_INCORRECT_KEY_HOSTPORT",
+        kubescape_cel="C-0044 C-0204",
     ),
     "service-node-port": _same(
         gatekeeper="K8sBlockNodePort",
@@ -98,6 +102,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="require-ingress-https ingress-host-match-tls",
         polaris="tlsSettingsMissing",
         kubescape="ingress-no-tls",
+        kubescape_cel="C-0263",
     ),
     "ingress-hosts": _same(
         gatekeeper="K8sBlockWildcardIngress",
@@ -123,6 +128,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kube_linter="use-namespace",
         kubescape="pods-in-default-namespace service-in-default-namespace ingress-in-default-namespace",
         datree="WORKLOAD_INCORRECT_NAMESPACE_VALUE_DEFAULT",
+        kubescape_cel="C-0061 C-0212",
     ),
     # Resource limits
     "container-cpu-request": _same(
@@ -135,6 +141,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="resources-cpu-requests resources-cpu-limit-and-request resource-policies",
         kube_score="container-resources",
         datree="CONTAINERS_MISSING_CPU_REQUEST_KEY",
+        kubescape_cel="C-0050 C-0268",
     ),
     "container-memory-request": _same(
         gatekeeper="K8sContainerRequests K8sRequiredResources",
@@ -146,6 +153,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="resources-memory-requests resources-memory-limit-and-request resource-policies",
         kube_score="container-resources",
         datree="CONTAINERS_MISSING_MEMORY_REQUEST_KEY",
+        kubescape_cel="C-0004 C-0269",
     ),
     "container-cpu-limit": _same(
         gatekeeper="K8sContainerLimits K8sRequiredResources",
@@ -157,6 +165,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="resources-cpu-limits resources-cpu-limit-and-request resource-policies",
         kube_score="container-resources",
         datree="CONTAINERS_MISSING_CPU_LIMIT_KEY",
+        kubescape_cel="C-0009 C-0050 C-0270",
     ),
     "container-memory-limit": _same(
         gatekeeper="K8sContainerLimits K8sRequiredResources",
@@ -168,6 +177,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="resources-memory-limits resources-memory-limit-and-request resource-policies",
         kube_score="container-resources",
         datree="CONTAINERS_MISSING_MEMORY_LIMIT_KEY",
+        kubescape_cel="C-0004 C-0009 C-0271",
     ),
     "container-ephemeral-storage-limit": _same(
         gatekeeper="K8sContainerEphemeralStorageLimit",
@@ -196,6 +206,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         polaris="runAsRootAllowed",
         kubescape="non-root-containers",
         datree="CONTAINERS_INCORRECT_RUNASNONROOT_VALUE",
+        kubescape_cel="C-0013 C-0198",
     ),
     "container-privilege-escalation": _same(
         pss="restricted/allowPrivilegeEscalation",
@@ -209,6 +220,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         polaris="privilegeEscalationAllowed",
         kubescape="rule-allow-privilege-escalation",
         datree="CONTAINERS_MISSING_KEY_ALLOWPRIVILEGEESCALATION",
+        kubescape_cel="C-0016 C-0197",
     ),
     "container-privileged": _same(
         pss="baseline/privileged",
@@ -223,6 +235,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="rule-privileged-container",
         kube_score="container-security-context-privileged",
         datree="CONTAINERS_INCORRECT_PRIVILEGED_VALUE_TRUE",
+        kubescape_cel="C-0057 C-0193",
     ),
     "container-capabilities": _same(
         pss="baseline/capabilities_baseline restricted/capabilities_restricted",
@@ -238,6 +251,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
             "CONTAINERS_INVALID_CAPABILITIES_VALUE EKS_INVALID_CAPABILITIES_EKS "
             "CIS_MISSING_VALUE_DROP_NET_RAW"
         ),
+        kubescape_cel="C-0046 C-0199 C-0200 C-0201",
     ),
     "container-read-only-root": _same(
         gatekeeper="K8sPSPReadOnlyRootFilesystem",
@@ -249,6 +263,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="immutable-container-filesystem",
         kube_score="container-security-context-readonlyrootfilesystem",
         datree="CONTAINERS_INCORRECT_READONLYROOTFILESYSTEM_VALUE",
+        kubescape_cel="C-0017",
     ),
     "container-seccomp": _same(
         pss="baseline/seccompProfile_baseline restricted/seccompProfile_restricted",
@@ -261,6 +276,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="set-seccomp-profile-RuntimeDefault set-seccomp-profile",
         kube_score="container-seccomp-profile",
         datree="CONTAINERS_INCORRECT_SECCOMP_PROFILE CIS_INVALID_VALUE_SECCOMP_PROFILE",
+        kubescape_cel="C-0210",
     ),
     "pod-host-namespaces": _same(
         pss="baseline/hostNamespaces",
@@ -274,6 +290,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         polaris="hostIPCSet hostPIDSet",
         kubescape="host-pid-ipc-privileges host-pid-privileges host-ipc-privileges",
         datree="CONTAINERS_INCORRECT_HOSTPID_VALUE_TRUE CONTAINERS_INCORRECT_HOSTIPC_VALUE_TRUE",
+        kubescape_cel="C-0038 C-0194 C-0195 C-0275 C-0276",
     ),
     "pod-host-path": _same(
         pss="baseline/hostPathVolumes",
@@ -289,6 +306,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
             "CONTAINERS_INCORRECT_KEY_HOSTPATH CONTAINERS_INCORRECT_PATH_VALUE_DOCKERSOCKET "
             "EKS_INVALID_HOSTPATH_MOUNT_READONLY_VALUE"
         ),
+        kubescape_cel="C-0045 C-0048 C-0074 C-0203",
     ),
     "pod-volume-types": _same(
         pss="restricted/restrictedVolumes",
@@ -337,6 +355,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         polaris="hostProcess",
         kubescape="set-hostprocess-true",
         datree="EKS_INVALID_HOSTPROCESS_VALUE",
+        kubescape_cel="C-0202",
     ),
     "container-probe-host": _same(
         pss="baseline/hostProbesAndHostLifecycle", gatekeeper="K8sPSPHostProbesLifecycle"
@@ -355,6 +374,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
             "SRVACC_INCORRECT_AUTOMOUNTSERVICEACCOUNTTOKEN_VALUE "
             "CIS_INVALID_VALUE_AUTOMOUNTSERVICEACCOUNTTOKEN"
         ),
+        kubescape_cel="C-0034",
     ),
     # Supply chain
     "image-digest": _same(
@@ -391,6 +411,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kubescape="configured-liveness-probe configured-readiness-probe",
         kube_score="pod-probes",
         datree="CONTAINERS_MISSING_LIVENESSPROBE_KEY CONTAINERS_MISSING_READINESSPROBE_KEY",
+        kubescape_cel="C-0018 C-0056",
     ),
     "workload-spread": _same(kyverno="spread-pods"),
     "disruption-budget-drains": _same(
@@ -451,6 +472,7 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kyverno="restrict-binding-system-groups",
         trivy="KSV-0122 KSV-01011",
         kubescape="anonymous-access-enabled system-authenticated-allowed-to-take-over-cluster",
+        kubescape_cel="C-0262",
     ),
     "container-credentials": _same(
         cis="5.4.1",
@@ -459,11 +481,13 @@ SAME_AS: Final[Mapping[str, Mapping[PublicSet, tuple[str, ...]]]] = {
         kube_linter="env-var-secret",
         polaris="sensitiveContainerEnvVar",
         kubescape="rule-credentials-in-env-var",
+        kubescape_cel="C-0012",
     ),
     "config-map-credentials": _same(
         trivy="KSV-0109",
         polaris="sensitiveConfigmapContent",
         kubescape="rule-credentials-configmap",
+        kubescape_cel="C-0012",
     ),
     # Networks in the cloud
     "cluster-endpoint": _same(

@@ -127,6 +127,7 @@ _NO_CREDENTIALS: Final[tuple[dict[str, Any], ...]] = (
     {"data tls.crt": "-----BEGIN CERTIFICATE-----\nMIIBAAAA\n"},
     {"data webhook-secret": "forge-webhook"},
     {"data GOOGLE_API_KEY": "GOOGLE_API_KEY_VALUE"},
+    {"data cookie_secret": "SECRET"},
     {"data password": "yourPassword"},
     {"data password": "ENC(abcd1234)"},
     {"data password": "%DB_PASSWORD%"},

@@ -1,4 +1,4 @@
-"""Objects that the tests of five linters allow and deny, read from clones of their repositories."""
+"""Objects that tests of linters and of a library of admission policies allow and deny, from their clones."""
 
 from __future__ import annotations
 
@@ -106,6 +106,40 @@ def _alerted(value: object) -> Iterator[tuple[str, str, str]]:
             yield from _alerted(item)
 
 
+def kubescape_cel(clone: Clone) -> Iterator[PublicObject]:
+    """Objects of the tests of controls as admission policies: templates with some of their fields changed."""
+    files = dict(clone.files(r"(controls/C-\d+/tests\.json|test-resources/.*\.yaml)"))
+    for file, text in files.items():
+        if not file.endswith("/tests.json"):
+            continue
+        control = file.split("/")[1]
+        for number, test in enumerate(json.loads(text)):
+            if "param_template" in test or "binding_template" in test:
+                continue
+            for manifest in _documents(files[f"test-resources/{test['template']}"]):
+                for change in test.get("field_change_list", ()):
+                    path, _, value = change.partition("=")
+                    _set(manifest, path.split("."), value)
+                name = f"{control}/{number}: {test['name']}"
+                yield PublicObject(control, name, manifest, test["expected"] == "fail")
+
+
+def _set(holder: Any, keys: list[str], value: str) -> None:
+    """Put a value, JSON or a plain text, at a path such as `containers`, `[0]`, `image`."""
+    for key, following in zip(keys, [*keys[1:], None], strict=True):
+        index: Any = int(key[1:-1]) if key.startswith("[") else key
+        if isinstance(holder, list):
+            holder.extend([None] * (index + 1 - len(holder)))
+        if following is None:
+            try:
+                holder[index] = json.loads(value)
+            except ValueError:
+                holder[index] = value
+        elif (holder[index] if isinstance(holder, list) else holder.get(index)) is None:
+            holder[index] = [] if following.startswith("[") else {}
+        holder = holder[index]
+
+
 def kube_score(clone: Clone) -> Iterator[PublicObject]:
     """Files of the tests of scores: everything but a perfect one is denied."""
     files = dict(clone.files(r"score/(testdata/[^/]*\.yaml|[^/]*_test\.go)"))
@@ -139,6 +173,7 @@ READERS: Final[Mapping[PublicSet, Callable[[Clone], Iterator[PublicObject]]]] = 
     "kube-linter": kube_linter,
     "polaris": polaris,
     "kubescape": kubescape,
+    "kubescape-cel": kubescape_cel,
     "kube-score": kube_score,
     "datree": datree,
 }

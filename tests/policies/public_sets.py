@@ -32,6 +32,7 @@ SOURCES: Final[dict[PublicSet, str]] = {
     "kube-linter": "stackrox/kube-linter",
     "polaris": "FairwindsOps/polaris",
     "kubescape": "kubescape/regolibrary",
+    "kubescape-cel": "kubescape/cel-admission-library",
     "kube-score": "zegl/kube-score",
     "datree": "datreeio/datree",
 }
@@ -47,6 +48,7 @@ _FOLDERS: Final[dict[PublicSet, str]] = {
     "kube-linter": r"pkg/builtinchecks/yamls/.*\.yaml",
     "polaris": r"pkg/config/checks/.*\.yaml",
     "kubescape": r"rules/[^/]+/raw\.rego",
+    "kubescape-cel": r"controls/C-\d+/policy\.yaml",
     "kube-score": r"README_CHECKS\.md",
     "datree": r"pkg/defaultRules/defaultRules\.yaml",
 }
@@ -78,7 +80,7 @@ def _ids(public_set: PublicSet, name: str, text: str) -> set[str]:
         return {yaml.safe_load(text)["name"]}
     if public_set == "polaris":
         return {Path(name).stem}
-    if public_set == "kubescape":
+    if public_set in ("kubescape", "kubescape-cel"):
         return {Path(name).parent.name}
     if public_set == "kube-score":
         return set(re.findall(r"(?m)^\| ([a-z-]+) \|", text))

@@ -1,4 +1,4 @@
-"""The pack on the objects that the tests of five linters allow and deny.
+"""The pack on the objects that tests of linters and of a library of admission policies allow and deny.
 
 A check there is compared with the rules that name it as the same control (`policies.public_sets`): one of
 them refuses what the check denies, none what it allows. What the two see differently is listed with the
@@ -73,6 +73,26 @@ STRICTER: Final[Mapping[PublicSet, Mapping[str, tuple[str, ...]]]] = {
             "system-authenticated-allowed-to-take-over-cluster/success/ClusterRoleBinding/system:viewer",
         ),
     },
+    "kubescape-cel": {
+        _DROPS_ALL: ("C-0046/*", "C-0199/2:*", "C-0200/*"),
+        _BOTH_PROBES: ("C-0018/*", "C-0056/*"),
+        _ANY_PATH: ("C-0045/*", "C-0074/*"),
+        "one rule for what Kubescape splits: hostPID and hostIPC": (
+            "C-0194/3:*",
+            "C-0195/3:*",
+            "C-0275/3:*",
+            "C-0276/3:*",
+        ),
+        "restricted standard: runAsNonRoot is to be set, a number is not enough": (
+            "C-0013/1:*",
+            "C-0013/11:*",
+            "C-0198/*",
+        ),
+        "a list of values that are allowed after all is a parameter; the pack has exemptions": (
+            "C-0012/13:*",
+        ),
+        "a group that everybody is in gets no rights": ("C-0262/3:*",),
+    },
     "kube-score": {
         "pods are probed whether or not a Service selects them, and each of their containers": (
             "pod-probes/pod-probes-targeted-by-service-different-namespace.yaml",
@@ -141,6 +161,22 @@ SILENT: Final[Mapping[PublicSet, Mapping[str, tuple[str, ...]]]] = {
             "serviceaccount-token-mount/pod-mount-and-rb-bind/ServiceAccount/default",
         ),
     },
+    "kubescape-cel": {
+        "least and most amounts are parameters; those of a namespace are its LimitRange's": (
+            "C-0004/3:*",
+            "C-0050/4:*",
+            "C-0050/5:*",
+            "C-02[67][0-9]/2:*",
+        ),
+        "privileges that can be gained have a rule of their own (container-privilege-escalation)": (
+            "C-0013/5:*",
+            "C-0013/6:*",
+            "C-0013/15:*",
+            "C-0013/16:*",
+        ),
+        "SYS_ADMIN and ALL are refused as capabilities (container-capabilities)": ("C-0057/*",),
+        "the namespace default holds no workloads; what else lies there reaches nobody": ("C-0212/*",),
+    },
     "kube-score": {
         "a request that is missing is the limit": (
             "container-ephemeral-storage-request-and-limit/pod-ephemeral-storage-missing-request.yaml",
@@ -166,6 +202,7 @@ AGREED: Final[Mapping[PublicSet, tuple[int, int]]] = {
     "kube-linter": (40, 21),
     "polaris": (86, 39),
     "kubescape": (157, 44),
+    "kubescape-cel": (206, 140),
     "kube-score": (17, 10),
     "datree": (37, 32),
 }
