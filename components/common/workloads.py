@@ -1,12 +1,14 @@
-"""What stands around the pods of a workload: Service, disruption budget, Deployment, CronJob."""
+"""What stands around the pods of a workload: Service, disruption budget, Deployment, CronJob; Jobs' pods."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, policy
+
+from components.common.pods import container_security_context, pod_security_context
 
 Labels = Mapping[str, str]
 KEPT_REVISIONS: Final = 3
@@ -107,6 +109,46 @@ def deployment_spec(
             ),
             spec=pod,
         ),
+    )
+
+
+def program_pod(
+    name: str,
+    image: pulumi.Input[str],
+    module: str,
+    arguments: Sequence[str],
+    *,
+    service_account: pulumi.Input[str],
+    resources: core.v1.ResourceRequirementsArgs,
+    mounts: Sequence[core.v1.VolumeMountArgs],
+    volumes: Sequence[core.v1.VolumeArgs],
+    environment: Sequence[core.v1.EnvVarArgs] = (),
+) -> core.v1.PodSpecArgs:
+    """Pod of a Job: one run of a Python module, whose last words say why it failed.
+
+    :param name: of the container.
+    """
+    return core.v1.PodSpecArgs(
+        restart_policy="Never",
+        service_account_name=service_account,
+        automount_service_account_token=False,
+        enable_service_links=False,
+        security_context=pod_security_context(),
+        containers=[
+            core.v1.ContainerArgs(
+                name=name,
+                image=image,
+                image_pull_policy="IfNotPresent",
+                command=["python3", "-m", module],
+                args=list(arguments),
+                env=list(environment) or None,
+                resources=resources,
+                security_context=container_security_context(),
+                termination_message_policy="FallbackToLogsOnError",
+                volume_mounts=list(mounts),
+            )
+        ],
+        volumes=list(volumes),
     )
 
 

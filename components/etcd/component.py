@@ -35,6 +35,7 @@ from components.common.workloads import (
     cron_job_spec,
     disruption_budget,
     object_metadata,
+    program_pod,
     scrape_annotations,
     service_port,
     service_spec,
@@ -456,27 +457,16 @@ class EtcdCluster(pulumi.ComponentResource):
         if claim is not None:
             mounts.append(core.v1.VolumeMountArgs(name="snapshots", mount_path=SNAPSHOTS))
             volumes.append(claim_volume("snapshots", claim))
-        pod = core.v1.PodSpecArgs(
-            restart_policy="Never",
-            service_account_name=self._args.service_account,
-            automount_service_account_token=False,
-            enable_service_links=False,
-            security_context=pod_security_context(),
-            containers=[
-                core.v1.ContainerArgs(
-                    name="maintenance",
-                    image=plan.tools_image,
-                    image_pull_policy="IfNotPresent",
-                    command=["python3", "-m", "etcd_tools"],
-                    args=arguments,
-                    env=[tools_environment(plan)],
-                    resources=tools_requirements(plan),
-                    security_context=container_security_context(),
-                    termination_message_policy="FallbackToLogsOnError",
-                    volume_mounts=mounts,
-                )
-            ],
+        pod = program_pod(
+            "maintenance",
+            plan.tools_image,
+            "etcd_tools",
+            arguments,
+            service_account=self._args.service_account,
+            resources=tools_requirements(plan),
+            mounts=mounts,
             volumes=volumes,
+            environment=[tools_environment(plan)],
         )
         batch.v1.CronJob(
             name,

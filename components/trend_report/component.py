@@ -12,15 +12,13 @@ from components.common.labels import object_labels, selector_labels
 from components.common.network_policies import Flow, isolation, pods_in
 from components.common.outputs import known_after
 from components.common.pods import (
-    container_security_context,
     mount,
-    pod_security_context,
     requirements,
     scratch_volume,
 )
 from components.common.quantities import MIB
 from components.common.volumes import claim_spec, claim_volume, config_map_volume
-from components.common.workloads import cron_job_spec, object_metadata
+from components.common.workloads import cron_job_spec, object_metadata, program_pod
 from components.trend_report.plan import KEPT_JOBS, NAME, RESOURCES, TrendReportPlan
 
 CONFIGURATION: Final = "/etc/trend-report"
@@ -105,28 +103,17 @@ class TrendReport(pulumi.ComponentResource):
 
 
 def _pod(args: TrendReportArgs, claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
-    return core.v1.PodSpecArgs(
-        restart_policy="Never",
-        service_account_name=args.service_account,
-        automount_service_account_token=False,
-        enable_service_links=False,
-        security_context=pod_security_context(),
-        containers=[
-            core.v1.ContainerArgs(
-                name="report",
-                image=args.image,
-                image_pull_policy="IfNotPresent",
-                command=["python3", "-m", "trend_report"],
-                args=[f"--config={CONFIGURATION}/{_FILE}", f"--out={REPORTS}"],
-                resources=requirements(RESOURCES),
-                security_context=container_security_context(),
-                termination_message_policy="FallbackToLogsOnError",
-                volume_mounts=[
-                    mount("configuration", CONFIGURATION),
-                    core.v1.VolumeMountArgs(name="reports", mount_path=REPORTS),
-                    core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
-                ],
-            )
+    return program_pod(
+        "report",
+        args.image,
+        "trend_report",
+        [f"--config={CONFIGURATION}/{_FILE}", f"--out={REPORTS}"],
+        service_account=args.service_account,
+        resources=requirements(RESOURCES),
+        mounts=[
+            mount("configuration", CONFIGURATION),
+            core.v1.VolumeMountArgs(name="reports", mount_path=REPORTS),
+            core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),
         ],
         volumes=[
             config_map_volume("configuration", NAME),
