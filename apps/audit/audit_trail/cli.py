@@ -19,12 +19,15 @@ from audit_trail import keys, metrics, publish, records, seal
 from audit_trail import verify as verification
 from audit_trail.anomalies import Detector, Thresholds, inspect, parse_thresholds
 from audit_trail.collect import Collector, print_line
-from audit_trail.errors import Refused, Unreadable
+from audit_trail.errors import Refused, Unavailable, Unreadable
+from audit_trail.receive import RESERVE, Receiver
+from audit_trail.serve import Certificates, Door, serve
 from audit_trail.sources import READERS
 from audit_trail.store import Store
 
 ALTERED, REFUSED = 1, 2
 _STALLED_SECONDS = 300
+_CHECK_SECONDS = 5
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,6 +74,18 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--port", type=int, help="serve metrics there")
     collect.add_argument("--print", action="store_true", help="also print each record, for a log shipper")
     collect.add_argument("--once", action="store_true", help="one pass, then end")
+
+    receive = command("receive", "take records over HTTPS from who makes them")
+    receive.add_argument("--listen", type=int, required=True, help="port for batches of records")
+    receive.add_argument("--tls", type=Path, required=True, help="folder with tls.crt, tls.key and ca.crt")
+    receive.add_argument("--client", required=True, help="DNS name in the certificate of who may send")
+    receive.add_argument("--thresholds", type=json.loads, default={}, help="of the rules, as JSON")
+    receive.add_argument("--node", default=os.environ.get("NODE_NAME"))
+    receive.add_argument("--port", type=int, help="serve metrics there")
+    receive.add_argument("--reserve", type=int, default=RESERVE, help="bytes to leave free (%(default)s)")
+    receive.add_argument(
+        "--print", action="store_true", help="also print what the rules raise, for a log shipper"
+    )
 
     close = command("seal", "seal the days that are over", trail=True)
     close.add_argument("--key", type=Path, required=True, help="private key, PEM")
@@ -154,6 +169,37 @@ def _collect(options: argparse.Namespace) -> int:
             _report("{} records, {} lines refused, {} lines that tell of no access".format(*figures))
             told = figures
         if options.once or stop.wait(options.interval):
+            return 0
+
+
+def _receive(options: argparse.Namespace) -> int:
+    receiver = Receiver(
+        Store(options.store),
+        thresholds=parse_thresholds(options.thresholds) if options.thresholds else None,
+        node=options.node,
+        reserve=options.reserve,
+        emit=print_line if options.print else None,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    door = Door(options.listen, receiver, Certificates(options.tls), options.client)
+    looked = time.time()
+    if options.port is not None:
+        metrics.serve(options.port, receiver.page, lambda: time.time() - looked < _STALLED_SECONDS)
+    close = serve(door)
+    told = ""
+    while True:
+        try:
+            receiver.check()
+            problem = ""
+        except Unavailable as error:
+            problem = str(error)
+        if problem != told:
+            _report(problem or "records can be written again")
+        looked, told = time.time(), problem
+        if stop.wait(_CHECK_SECONDS):
+            close()
             return 0
 
 
@@ -249,6 +295,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect,
+    "receive": _receive,
     "seal": _seal,
     "verify": _verify,
     "anomalies": _anomalies,

@@ -12,3 +12,11 @@ class Refused(Exception):
 
 class Unreadable(Exception):
     """A line is not what its source writes; the message says why, without repeating the line."""
+
+
+class Malformed(Exception):
+    """A whole batch is none; asking again would not help. The message says why, without repeating it."""
+
+
+class Unavailable(Exception):
+    """Nothing can be written now; whoever sent it is to keep it and to come again."""

@@ -31,7 +31,7 @@ RESULTS: Final = (SUCCESS, DENIED, FAILURE, RAISED)
 TEXT: Final = 1024
 """Longest text of a field, in characters; what is longer is cut, and ends with an ellipsis."""
 
-_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -141,8 +141,48 @@ def result_of(status: int) -> str:
     return SUCCESS if status < 400 else FAILURE
 
 
+_NAME: Final = 64
+"""Characters of an unknown field's name that are told."""
 _NUMBERS: Final = {"status": (100, 599), "bytes": (0, 1 << 63)}
 _REQUIRED: Final = ("id", "timestamp", "source", "action", "resource", "result")
+
+
+def from_values(values: object) -> Record:
+    """A record from the fields of a JSON object, none of them trusted.
+
+    :raises Unreadable: it is none; the message names the field, and repeats no value.
+    """
+    if not isinstance(values, dict):
+        raise Unreadable("no object")
+    known = {one.name for one in fields(Record)}
+    if unknown := sorted(set(values) - known):
+        raise Unreadable(f"unknown field {unknown[0][:_NAME]!r}")
+    if missing := [name for name in _REQUIRED if name not in values]:
+        raise Unreadable(f"no field {missing[0]!r}")
+    for key, value in values.items():
+        if key in _NUMBERS:
+            low, high = _NUMBERS[key]
+            if type(value) is not int or not low <= value <= high:
+                raise Unreadable(f"field {key!r} is no number from {low} to {high}")
+        elif not isinstance(value, str) or len(value) > TEXT or not _encodes(value):
+            raise Unreadable(f"field {key!r} is no text of at most {TEXT} characters")
+    record = Record(**values)
+    if not _TIMESTAMP.fullmatch(record.timestamp) or not _ID.fullmatch(record.id):
+        raise Unreadable("timestamp or id not as records have it")
+    if parse_time(record.timestamp) != record.timestamp:
+        raise Unreadable("a timestamp that no calendar has")
+    if record.source not in SOURCES or record.result not in RESULTS:
+        raise Unreadable("unknown source or result")
+    return record
+
+
+def _encodes(value: str) -> bool:
+    """Whether UTF-8 has it: JSON's escapes can name half a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse(line: bytes) -> Record:
@@ -154,25 +194,7 @@ def parse(line: bytes) -> Record:
         values = json.loads(line)
     except ValueError:
         raise Unreadable("no JSON") from None
-    if not isinstance(values, dict):
-        raise Unreadable("no object")
-    known = {one.name for one in fields(Record)}
-    if unknown := sorted(set(values) - known):
-        raise Unreadable(f"unknown field {unknown[0]!r}")
-    if missing := [name for name in _REQUIRED if name not in values]:
-        raise Unreadable(f"no field {missing[0]!r}")
-    for key, value in values.items():
-        if key in _NUMBERS:
-            low, high = _NUMBERS[key]
-            if type(value) is not int or not low <= value <= high:
-                raise Unreadable(f"field {key!r} is no number from {low} to {high}")
-        elif not isinstance(value, str) or len(value) > TEXT:
-            raise Unreadable(f"field {key!r} is no text of at most {TEXT} characters")
-    record = Record(**values)
-    if not _TIMESTAMP.fullmatch(record.timestamp) or not _ID.fullmatch(record.id):
-        raise Unreadable("timestamp or id not as records have it")
-    if record.source not in SOURCES or record.result not in RESULTS:
-        raise Unreadable("unknown source or result")
+    record = from_values(values)
     if record.line() != line:
         raise Unreadable("not in canonical form")
     return record

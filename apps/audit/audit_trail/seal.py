@@ -161,7 +161,7 @@ def seal_days(
     """
     store.create()
     made: list[Seal] = []
-    with store.locked():
+    with store.sealing(), store.locked():
         previous, day = _continue(store, trail)
         if day is None:
             report("no records yet; the trail begins with the first")

@@ -80,10 +80,22 @@ class Store:
         write(self.root / "state" / "collector.json", json.dumps(state, sort_keys=True).encode())
 
     @contextmanager
-    def locked(self, *, shared: bool = False) -> Iterator[None]:
-        """Nobody adds records while somebody seals or verifies. A copy that is read-only needs no lock."""
+    def locked(self) -> Iterator[None]:
+        """Nobody adds records while somebody seals."""
+        with self._locked("lock", shared=False):
+            yield
+
+    @contextmanager
+    def sealing(self, *, shared: bool = False) -> Iterator[None]:
+        """Nobody seals while somebody verifies. That takes long, and looks at sealed days alone: records are
+        added meanwhile. A copy that is read-only needs no lock."""
+        with self._locked("seals.lock", shared=shared):
+            yield
+
+    @contextmanager
+    def _locked(self, name: str, *, shared: bool) -> Iterator[None]:
         try:
-            descriptor = os.open(self.root / "lock", os.O_CREAT | os.O_RDWR, 0o660)
+            descriptor = os.open(self.root / name, os.O_CREAT | os.O_RDWR, 0o660)
         except OSError:
             if not shared:
                 raise

@@ -90,7 +90,7 @@ def verify(
     :param since: day on which the trail is known to have begun; without it, what its oldest seal says.
     :param retention_days: records of days older than this, seen from `until`, may have been removed.
     """
-    with store.locked(shared=True):
+    with store.sealing(shared=True):
         return _Verification(store, ring, trail, until, retention_days, progress).run(since)
 
 

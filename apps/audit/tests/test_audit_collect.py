@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from audit_trail import records, seal, tail
 from audit_trail.__main__ import UMASK
 from audit_trail.anomalies import RULES
-from audit_trail.collect import REMOVED, Collector
+from audit_trail.collect import Collector
 from audit_trail.errors import Unreadable
+from audit_trail.journal import REMOVED
 from audit_trail.records import Record
 from audit_trail.sources import READERS, haproxy, kubernetes, uvicorn
 from audit_trail.sources.line import Line
