@@ -9,10 +9,20 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, networking
 
-from components.audit.plan import KEPT_JOBS, METRICS_PORT, NAME, PUBLISHER, AuditPlan
+from components.audit.plan import (
+    KEPT_JOBS,
+    METRICS_PORT,
+    NAME,
+    PUBLISHER,
+    RECORDS_PORT,
+    AuditPlan,
+    Sender,
+    receiver_host,
+)
 from components.audit.settings import CONTROL_PLANE, SecretKey
 from components.common.labels import object_labels, selector_labels
-from components.common.network_policies import Flow, isolation, networks, pods_elsewhere
+from components.common.names import AGENTS_NAMESPACE
+from components.common.network_policies import Flow, isolation, networks, pods_elsewhere, pods_in
 from components.common.outputs import known_after
 from components.common.pods import (
     NON_ROOT_ID,
@@ -28,11 +38,15 @@ from components.common.pods import (
 from components.common.quantities import MIB, Resources
 from components.common.volumes import claim_spec, claim_volume, folder_volume, secret_volume
 from components.common.workloads import cron_job_spec, object_metadata, scrape_annotations, service_port
+from components.logging.certificates import certificate
 from components.monitoring.objects import PodMonitorSpec, pod_monitor
 
 TRAIL: Final = "/var/lib/audit-trail"
 SIGNING: Final = "/etc/audit-trail/signing"
 PUBLIC_KEYS: Final = "/etc/audit-trail/public-keys"
+TLS: Final = "/etc/audit-trail/tls"
+SERVER_SECRET: Final = "audit-collector-tls"
+"""What a receiver shows to whoever sends records."""
 _JOBS: Final = "audit-jobs"
 _CLAIM: Final = "trail"
 SEAL_SCHEDULE: Final = "30 1,9,17 * * *"
@@ -62,11 +76,12 @@ class AuditTrailArgs:
 
 
 class AuditTrail(pulumi.ComponentResource):
-    """Collectors on the nodes that have logs, and Jobs that seal, verify and publish what they write.
+    """Collectors, and Jobs that seal, verify and publish what they write.
 
     Who collects has no key, who seals reads no log, who verifies has public keys only, and who publishes can
-    add objects to a bucket and nothing else. The collector reads files of root, so it is root, without any
-    capability, on a read-only root, with the nodes' folders mounted read-only.
+    add objects to a bucket and nothing else. On nodes that have logs, the collector reads files of root, so
+    it is root, without any capability, on a read-only root, with the nodes' folders mounted read-only. Where
+    records are sent, it is one receiver, not root, and Logstash alone has a way and a certificate to it.
     """
 
     trails: pulumi.Output[list[str]]
@@ -81,6 +96,8 @@ class AuditTrail(pulumi.ComponentResource):
         policies = self._isolation(name)
         keys = self._public_keys(name)
         self._publishers = self._publisher_account(name)
+        if self._plan.sender is not None:
+            policies.append(self._certificate(name, self._plan.sender))
         collector = self._collector(name, policies)
         self._jobs(name, [collector, *keys])
         if self._plan.scrape_interval is not None:
@@ -94,14 +111,17 @@ class AuditTrail(pulumi.ComponentResource):
         return object_metadata(name, self._args.namespace, labels or self._labels, await_ready=await_ready)
 
     def _isolation(self, name: str) -> list[pulumi.Resource]:
-        """Monitoring reads the collectors' figures; the publisher reaches its bucket; nothing else."""
+        """Monitoring reads the collectors' figures, Logstash sends to a receiver, the publisher reaches its
+        bucket; nothing else."""
         settings, child = self._plan.settings, pulumi.ResourceOptions(parent=self)
-        monitoring = Flow((pods_elsewhere(settings.metrics_clients),), (METRICS_PORT,))
+        reached_by = [Flow((pods_elsewhere(settings.metrics_clients),), (METRICS_PORT,))]
+        if (sender := self._plan.sender) is not None:
+            reached_by.append(Flow((pods_in(sender.namespace, sender.pod_labels),), (RECORDS_PORT,)))
         made: list[pulumi.Resource] = [
             networking.v1.NetworkPolicy(
                 name,
                 metadata=self._metadata(NAME),
-                spec=isolation(self._selector, ingress=[monitoring]),
+                spec=isolation(self._selector, ingress=reached_by),
                 opts=child,
             ),
             networking.v1.NetworkPolicy(
@@ -154,6 +174,19 @@ class AuditTrail(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
+    def _certificate(self, name: str, sender: Sender) -> pulumi.Resource:
+        host = receiver_host(AGENTS_NAMESPACE)
+        return certificate(
+            f"{name}-receiver",
+            self._metadata(SERVER_SECRET),
+            secret=SERVER_SECRET,
+            cluster_issuer=sender.cluster_issuer,
+            common_name=NAME,
+            usage="server auth",
+            dns_names=(host, f"{host}.cluster.local"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
     def _public_keys(self, name: str) -> list[pulumi.Resource]:
         signing = self._plan.settings.signing
         if not isinstance(signing, SecretKey):
@@ -170,14 +203,18 @@ class AuditTrail(pulumi.ComponentResource):
 
     def _collector(self, name: str, depends_on: Sequence[pulumi.Resource]) -> apps.v1.StatefulSet:
         plan, settings = self._plan, self._plan.settings
+        ports = [service_port("metrics", METRICS_PORT)]
+        if plan.sender is not None:
+            ports.append(service_port("records", RECORDS_PORT))
         service = core.v1.Service(
             name,
             metadata=self._metadata(NAME, await_ready=False),
             spec=core.v1.ServiceSpecArgs(
                 type="ClusterIP",
-                cluster_ip="None",
+                # Who sends records has one address for them, whichever the pod's is.
+                cluster_ip="None" if plan.sender is None else None,
                 selector=self._selector,
-                ports=[service_port("metrics", METRICS_PORT)],
+                ports=ports,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -199,7 +236,7 @@ class AuditTrail(pulumi.ComponentResource):
                         labels=self._labels,
                         annotations=scrape_annotations(METRICS_PORT),
                     ),
-                    spec=self._collector_pod(),
+                    spec=self._collector_pod() if plan.sender is None else self._receiver_pod(plan.sender),
                 ),
                 volume_claim_templates=[
                     core.v1.PersistentVolumeClaimArgs(
@@ -225,7 +262,7 @@ class AuditTrail(pulumi.ComponentResource):
             service_account_name=self._args.service_account,
             automount_service_account_token=False,
             enable_service_links=False,
-            node_selector=dict(settings.node_selector) or None,
+            node_selector=dict(settings.selector) or None,
             tolerations=[
                 core.v1.TolerationArgs(key=CONTROL_PLANE, operator="Exists", effect="NoSchedule"),
                 *(toleration(taint.shape()) for taint in settings.tolerations),
@@ -260,14 +297,7 @@ class AuditTrail(pulumi.ComponentResource):
                         *plan.inputs,
                         *(["--print"] if plan.print_records else []),
                     ],
-                    env=[
-                        core.v1.EnvVarArgs(
-                            name="NODE_NAME",
-                            value_from=core.v1.EnvVarSourceArgs(
-                                field_ref=core.v1.ObjectFieldSelectorArgs(field_path="spec.nodeName")
-                            ),
-                        )
-                    ],
+                    env=[_node_name()],
                     ports=[container_port("metrics", METRICS_PORT)],
                     resources=_requirements(plan),
                     security_context=_reader(),
@@ -282,6 +312,49 @@ class AuditTrail(pulumi.ComponentResource):
                 )
             ],
             volumes=[folder_volume(volume, path) for volume, path in folders.items()],
+        )
+
+    def _receiver_pod(self, sender: Sender) -> core.v1.PodSpecArgs:
+        plan, settings = self._plan, self._plan.settings
+        return core.v1.PodSpecArgs(
+            service_account_name=self._args.service_account,
+            automount_service_account_token=False,
+            enable_service_links=False,
+            node_selector=dict(settings.selector) or None,
+            tolerations=[toleration(taint.shape()) for taint in settings.tolerations],
+            security_context=pod_security_context(),
+            termination_grace_period_seconds=30,
+            containers=[
+                core.v1.ContainerArgs(
+                    name="collector",
+                    image=self._args.image,
+                    image_pull_policy="IfNotPresent",
+                    command=["python3", "-m", "audit_trail"],
+                    args=[
+                        "receive",
+                        f"--store={TRAIL}",
+                        f"--listen={RECORDS_PORT}",
+                        f"--tls={TLS}",
+                        f"--client={sender.name}",
+                        f"--port={METRICS_PORT}",
+                        f"--thresholds={plan.thresholds}",
+                        *(["--print"] if plan.print_records else []),
+                    ],
+                    env=[_node_name()],
+                    ports=[container_port("metrics", METRICS_PORT), container_port("records", RECORDS_PORT)],
+                    resources=_requirements(plan),
+                    security_context=container_security_context(),
+                    startup_probe=http_probe("/healthz", "metrics", period=5, failures=60),
+                    readiness_probe=http_probe("/healthz", "metrics", period=10),
+                    liveness_probe=http_probe("/healthz", "metrics", period=30, failures=6),
+                    termination_message_policy="FallbackToLogsOnError",
+                    volume_mounts=[
+                        core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
+                        mount("tls", TLS),
+                    ],
+                )
+            ],
+            volumes=[secret_volume("tls", SERVER_SECRET, ["tls.crt", "tls.key", "ca.crt"])],
         )
 
     def _jobs(self, name: str, depends_on: Sequence[pulumi.Resource]) -> None:
@@ -420,6 +493,15 @@ class AuditTrail(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )
+
+
+def _node_name() -> core.v1.EnvVarArgs:
+    return core.v1.EnvVarArgs(
+        name="NODE_NAME",
+        value_from=core.v1.EnvVarSourceArgs(
+            field_ref=core.v1.ObjectFieldSelectorArgs(field_path="spec.nodeName")
+        ),
+    )
 
 
 def _reader() -> core.v1.SecurityContextArgs:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from components.audit.settings import SHORTEST_RETENTION_DAYS, Audit, GeneratedKey, SecretKey
 from components.common.demand import Demand
 from components.common.problems import Problem
-from components.common.quantities import format_bytes
+from components.common.quantities import MIB, format_bytes
 from components.monitoring.stack import AUDIT_COLLECTOR
 
 IMAGE: Final = "audit"
@@ -21,13 +21,21 @@ NAME: Final = AUDIT_COLLECTOR
 PUBLISHER: Final = "audit-publisher"
 """Name of the publishers, and of their service account."""
 METRICS_PORT: Final = 9464
+RECORDS_PORT: Final = 8443
+"""Where a collector that is a receiver takes batches."""
 KEPT_JOBS: Final = 2
 """Ended jobs of each CronJob that are kept for their logs: the last that succeeded, the last that failed."""
 RECORD_BYTES: Final = 500
 """Of one record with its digest: 380 and 65 bytes, measured on a real API server, rounded up."""
+ID_BYTES: Final = 150
+"""Memory of an id in a receiver, of today and of yesterday: 112 measured, and room for growing."""
+RECEIVER_BYTES: Final = 96 * MIB
+"""Memory of a receiver beside its ids: 37 MiB at rest, four batches of 8 MiB and what JSON makes of one."""
 _ED25519_PUBLIC: Final = bytes.fromhex("302a300506032b6570032100")
 """What the DER form of every Ed25519 public key begins with (RFC 8410)."""
 _KEY_BYTES: Final = 32
+_OF_NODES: Final = {"collectors": "collectors", "apiServerLog": "api_server_log", "podLogs": "pod_logs"}
+"""Keys that mean something on nodes alone, with their attributes."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,20 @@ class Logs:
     """Of model servers."""
     gateway: tuple[str, ...] = ()
     """Of proxies in front of them."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who sends records to a receiver: the stack's Logstash."""
+
+    namespace: str
+    pod_labels: Mapping[str, str]
+    name: str
+    """DNS name in the certificate that it shows."""
+    cluster_issuer: str
+    """Of cert-manager, for both sides' certificates."""
+    records_per_day: int
+    """That the log store makes room for."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,8 @@ class AuditPlan:
     """Seconds between samples of the collectors' figures; None where nobody scrapes."""
     identity_endpoints: tuple[tuple[str, int], ...] = ()
     """Networks and TCP ports where publishers get credentials; none where a Secret has them."""
+    sender: Sender | None = None
+    """Who sends records; None where collectors read them from their nodes."""
 
     @property
     def own_identity(self) -> bool:
@@ -104,8 +128,10 @@ class AuditPlan:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Arguments that say what is read."""
+        """Arguments that say what is read; none of a receiver."""
         settings = self.settings
+        if settings.source == "logs":
+            return ()
         found = []
         if settings.api_server_log is not None:
             found.append(f"--kubernetes={settings.api_server_log}/audit*.log")
@@ -114,8 +140,18 @@ class AuditPlan:
         return tuple(found)
 
 
+def receiver_host(namespace: str) -> str:
+    """Name of the Service to which records are sent."""
+    return f"{NAME}.{namespace}.svc"
+
+
+def receiver_url(namespace: str) -> str:
+    """Where records are sent to (apps/audit, serve.py)."""
+    return f"https://{receiver_host(namespace)}:{RECORDS_PORT}/records"
+
+
 def needed_bytes(settings: Audit) -> int:
-    """What the records of the whole retention take on one node's volume, with a fifth to spare."""
+    """What the records of the whole retention take on one trail's volume, with a fifth to spare."""
     return settings.records_per_day * settings.retention_days * RECORD_BYTES * 6 // 5
 
 
@@ -130,6 +166,7 @@ def plan_audit(
     managed_api_server: bool = False,
     nodes: int | None = None,
     identity_endpoints: tuple[tuple[str, int], ...] = (),
+    sender: Sender | None = None,
 ) -> tuple[AuditPlan | None, list[Problem]]:
     """The plan, or None and everything that is wrong; paths are relative to the section.
 
@@ -137,11 +174,16 @@ def plan_audit(
     :param managed_api_server: the API server runs where no pod can read its log.
     :param identity_endpoints: where service accounts become identities of the cloud.
     :param nodes: number of nodes that the selector means, where that is known.
+    :param sender: who would send records; None where the stack has no Logstash.
     """
     problems = [
         *_retention(settings),
         *_signing(settings, protect=protect),
-        *_placement(settings, managed_api_server, nodes),
+        *(
+            _placement(settings, managed_api_server, nodes)
+            if settings.source == "nodes"
+            else _receiver(settings, sender)
+        ),
         *_times(settings),
     ]
     if images and IMAGE not in images:
@@ -159,7 +201,9 @@ def plan_audit(
     plan = AuditPlan(settings, logs, protect, print_records, scrape_interval)
     if plan.own_identity:
         plan = replace(plan, identity_endpoints=identity_endpoints)
-    if not plan.inputs:
+    if settings.source == "logs":
+        plan = replace(plan, sender=sender)
+    elif not plan.inputs:
         problems.append(Problem("apiServerLog", "null: nothing is left to collect; remove the section"))
     return (None, problems) if problems else (plan, [])
 
@@ -231,6 +275,35 @@ def _placement(settings: Audit, managed_api_server: bool, nodes: int | None) -> 
             "collectors",
             f"{settings.collectors}: nodeSelector means {nodes} nodes, and each has a log of its own; "
             f"write {nodes}",
+        )
+
+
+def _receiver(settings: Audit, sender: Sender | None) -> Iterator[Problem]:
+    for key, attribute in _OF_NODES.items():
+        if attribute in settings.model_fields_set:
+            yield Problem(
+                key,
+                f"{getattr(settings, attribute)!r}: with source 'logs' nothing is read on nodes; remove it",
+            )
+    if sender is None:
+        yield Problem(
+            "source",
+            "'logs': the stack has no section logging, whose Logstash makes the records; add it, or write "
+            "nodes with collectors on a pool of a fixed size",
+        )
+        return
+    if settings.records_per_day < sender.records_per_day:
+        yield Problem(
+            "recordsPerDay",
+            f"{settings.records_per_day}: logging.ingest.accessRecordsPerDay is {sender.records_per_day}, "
+            "and all of them come here; write as many or more",
+        )
+    needed = RECEIVER_BYTES + 2 * settings.records_per_day * ID_BYTES
+    if settings.resources.memory < needed:
+        yield Problem(
+            "resources.memory",
+            f"{format_bytes(settings.resources.memory)}: the ids of two days of {settings.records_per_day} "
+            f"records each are held, which takes {needed / 2**20:.0f}Mi with the rest; raise it",
         )
 
 

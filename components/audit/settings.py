@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -122,14 +123,18 @@ class AuditResources(FrozenModel):
 class Audit(FrozenModel):
     """Records of who did what: collected on the nodes, sealed day by day, verified, kept."""
 
+    source: Literal["nodes", "logs"] = "nodes"
+    """Where records come from. `nodes`: collectors on nodes of a fixed number read what the API server, the
+    entry and model servers write there. `logs`: one collector receives the records that Logstash makes of the
+    access lines of all nodes (section `logging`), for clusters whose nodes come and go."""
     retention_days: RetentionDays = 400
     """How long records are kept, 200 days at least."""
     time_zone: str = "UTC"
     """Zone of the night (IANA name, e.g. Asia/Shanghai). Records and days are in UTC all the same."""
     collectors: PositiveInt = 1
-    """Number of nodes whose logs are collected; each has a trail of its own."""
-    node_selector: dict[LabelKey, LabelText] = Field(default_factory=lambda: {CONTROL_PLANE: ""})
-    """Labels of these nodes: those with an API server."""
+    """Number of nodes whose logs are collected; each has a trail of its own. One, with `source: logs`."""
+    node_selector: dict[LabelKey, LabelText] | None = None
+    """Labels of these nodes; without it, those with an API server, and any with `source: logs`."""
     tolerations: tuple[Taint, ...] = ()
     """Taints of these nodes, besides the one of control-plane nodes."""
     api_server_log: AbsolutePath | None = "/var/log/kubernetes/audit"
@@ -137,7 +142,7 @@ class Audit(FrozenModel):
     pod_logs: AbsolutePath = "/var/log/pods"
     """Folder of the containers' logs on the node."""
     records_per_day: PositiveInt = 50_000
-    """Records that one node is expected to make; the volume has to hold them for `retentionDays`."""
+    """Records that come to one trail; the volume has to hold them for `retentionDays`."""
     signing: Annotated[GeneratedKey | SecretKey, Field(discriminator="kind")]
     """Key that seals are signed with."""
     anomalies: AnomalyRules = Field(default_factory=AnomalyRules)
@@ -152,3 +157,10 @@ class Audit(FrozenModel):
         default_factory=lambda: {"purpose": "monitoring"}
     )
     """Labels of the namespaces that may read the metrics."""
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """Labels of the nodes that collectors run on."""
+        if self.node_selector is not None:
+            return self.node_selector
+        return {CONTROL_PLANE: ""} if self.source == "nodes" else {}

@@ -26,7 +26,7 @@ from components.common.volumes import secret_volume
 from components.common.workloads import disruption_budget, object_metadata
 from components.logging import eck, lifecycle, views
 from components.logging.certificates import certificate
-from components.logging.plan import NAME, SETUP_RESOURCES, LoggingPlan, logstash_host
+from components.logging.plan import NAME, SETUP_RESOURCES, LoggingPlan, logstash_host, trail_client
 from components.logging.shipper.configuration import LOGSTASH_PORT
 
 ELASTICSEARCH_PORT: Final = 9200
@@ -119,12 +119,26 @@ class LogStore(pulumi.ComponentResource):
             dns_names=(host, f"{host}.cluster.local"),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        certificates = [server]
+        if plan.trail is not None:
+            certificates.append(
+                certificate(
+                    f"{self._name}-logstash-trail",
+                    self._metadata(eck.TRAIL_SECRET, "logstash"),
+                    secret=eck.TRAIL_SECRET,
+                    cluster_issuer=plan.settings.cluster_issuer,
+                    common_name="logstash",
+                    usage="client auth",
+                    dns_names=(trail_client(plan.settings.namespace),),
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+            )
         self._object(
             "logstash",
             eck.LOGSTASH_API,
             "Logstash",
             eck.logstash(plan),
-            depends_on=[elasticsearch, server],
+            depends_on=[elasticsearch, *certificates],
         )
         if (files := plan.settings.logstash.files) is not None:
             self._object(
@@ -184,7 +198,14 @@ class LogStore(pulumi.ComponentResource):
                 ingress=[
                     Flow((pods_in(plan.agents_namespace, eck.selector("beat")),), (LOGSTASH_PORT,)),
                 ],
-                egress=[store],
+                egress=[
+                    store,
+                    *(
+                        [Flow((pods_in(trail.namespace, trail.pod_labels),), (trail.port,))]
+                        if (trail := plan.trail) is not None
+                        else []
+                    ),
+                ],
             ),
             SETUP: isolation(setup, egress=[store, Flow((pods(kibana),), (KIBANA_PORT,))]),
         }

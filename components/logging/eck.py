@@ -5,7 +5,7 @@ Facts are ECK 3.5's reference and its custom resource definitions, against which
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from components.logging.plan import (
     NAME,
     POD_EPHEMERAL,
     LoggingPlan,
+    logstash_files_volume,
 )
 from components.logging.settings import HotTier, Volume, WarmTier
 from components.logging.shipper.configuration import DATA, LOGSTASH_PORT, POD_LOGS, TLS, configuration
@@ -31,6 +32,8 @@ FILES_NAME: Final = "log-files"
 """Of the Logstash that reads files: one pod, or every line would be read twice."""
 SERVER_SECRET: Final = "logstash-beats-tls"
 CLIENT_SECRET: Final = "filebeat-client-tls"
+TRAIL_SECRET: Final = "logstash-trail-tls"
+"""What Logstash shows to the audit trail's receiver."""
 CHOWN: Final = Resources(cpu=50, memory=64 * MIB, ephemeral_storage=16 * MIB)
 _HOST_DATA: Final = "/var/lib/autoglm-platform/filebeat"
 
@@ -141,11 +144,13 @@ def logstash(plan: LoggingPlan) -> dict[str, Any]:
     wanted = plan.settings.logstash
     audit = plan.shipper.unmasked[0] if plan.shipper.unmasked else None
     return {
-        **_logstash_base(plan, wanted.replicas),
+        **_logstash_base(plan, wanted.replicas, plan.logstash_volume),
         "pipelines": [
             {
                 "pipeline.id": "pods",
-                "config.string": pipelines.pods(DATA_STREAM_NAMESPACE, audit, plan.access),
+                "config.string": pipelines.pods(
+                    DATA_STREAM_NAMESPACE, audit, plan.access, trail=plan.trail is not None
+                ),
             },
             {
                 "pipeline.id": "dead-letters",
@@ -155,6 +160,7 @@ def logstash(plan: LoggingPlan) -> dict[str, Any]:
                 "queue.type": "memory",
                 "dead_letter_queue.enable": False,
             },
+            *_trail_pipeline(plan),
         ],
         "services": [
             {
@@ -177,29 +183,44 @@ def logstash(plan: LoggingPlan) -> dict[str, Any]:
         "podTemplate": _logstash_pod(
             plan,
             NAME,
-            {"name": "tls", "secret": {"secretName": SERVER_SECRET, "defaultMode": 0o440}},
-            {"name": "tls", "mountPath": pipelines.TLS, "readOnly": True},
+            {"tls": (pipelines.TLS, SERVER_SECRET)}
+            | ({"trail-tls": (pipelines.TRAIL_TLS, TRAIL_SECRET)} if plan.trail else {}),
         ),
     }
+
+
+def _trail_pipeline(plan: LoggingPlan) -> list[dict[str, Any]]:
+    if plan.trail is None:
+        return []
+    return [
+        {
+            "pipeline.id": "trail",
+            "config.string": pipelines.trail(plan.trail.url),
+            "pipeline.batch.size": pipelines.TRAIL_BATCH,
+            "queue.max_bytes": plan.settings.logstash.trail_queue,
+            # The output hands nothing to it.
+            "dead_letter_queue.enable": False,
+        }
+    ]
 
 
 def log_files(plan: LoggingPlan, claim: str, pattern: str) -> dict[str, Any]:
     """What reads files itself."""
     return {
-        **_logstash_base(plan, 1),
+        **_logstash_base(plan, 1, logstash_files_volume(plan.settings)),
         "pipelines": [{"pipeline.id": "files", "config.string": pipelines.files(pattern)}],
         "podTemplate": _logstash_pod(
             plan,
             FILES_NAME,
-            {"name": "files", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}},
-            {"name": "files", "mountPath": pipelines.FILES, "readOnly": True},
+            {},
+            [{"name": "files", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}],
+            [{"name": "files", "mountPath": pipelines.FILES, "readOnly": True}],
         ),
     }
 
 
-def _logstash_base(plan: LoggingPlan, replicas: int) -> dict[str, Any]:
+def _logstash_base(plan: LoggingPlan, replicas: int, size: int) -> dict[str, Any]:
     wanted = plan.settings.logstash
-    size = wanted.queue + wanted.dead_letters + sizing.LOGSTASH_RESERVE
     volume = Volume.model_construct(size=size, storage_class=wanted.storage_class)
     return {
         "version": plan.settings.version,
@@ -214,8 +235,13 @@ def _logstash_base(plan: LoggingPlan, replicas: int) -> dict[str, Any]:
 
 
 def _logstash_pod(
-    plan: LoggingPlan, name: str, volume: Mapping[str, Any], mount: Mapping[str, Any]
+    plan: LoggingPlan,
+    name: str,
+    secrets: Mapping[str, tuple[str, str]],
+    volumes: Sequence[Mapping[str, Any]] = (),
+    mounts: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
+    """:param secrets: directory and Secret by the volume's name."""
     wanted = plan.settings.logstash
     heap = sizing.heap(wanted.memory) // MIB
     return {
@@ -226,7 +252,13 @@ def _logstash_pod(
             "securityContext": security.pod(),
             "terminationGracePeriodSeconds": 120,
             "topologySpreadConstraints": _spread(selector("logstash", name)),
-            "volumes": [dict(volume)],
+            "volumes": [
+                *(
+                    {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}}
+                    for volume, (_, secret) in secrets.items()
+                ),
+                *map(dict, volumes),
+            ],
             "containers": [
                 {
                     "name": "logstash",
@@ -234,7 +266,13 @@ def _logstash_pod(
                     "resources": security.resources(Resources(wanted.cpu, wanted.memory, POD_EPHEMERAL)),
                     # Its start script writes beside the program.
                     "securityContext": security.container(read_only=False),
-                    "volumeMounts": [dict(mount)],
+                    "volumeMounts": [
+                        *(
+                            {"name": volume, "mountPath": directory, "readOnly": True}
+                            for volume, (directory, _) in secrets.items()
+                        ),
+                        *map(dict, mounts),
+                    ],
                 }
             ],
         },

@@ -49,6 +49,16 @@ SHARED_HOST_DIRECTORIES: Final = ("/", "/etc", "/root", "/home", "/proc", "/sys"
 
 
 @dataclass(frozen=True)
+class TrailReceiver:
+    """Who takes records of accesses for the audit trail."""
+
+    namespace: str
+    pod_labels: Mapping[str, str]
+    port: int
+    url: str
+
+
+@dataclass(frozen=True)
 class LoggingPlan:
     """Logging of a stack, checked."""
 
@@ -69,6 +79,14 @@ class LoggingPlan:
     reader_namespaces: tuple[str, ...]
     """Of pods that may reach Elasticsearch's API: those of the settings, and of the stack's own readers."""
     protect: bool
+    trail: TrailReceiver | None = None
+    """Who takes records of accesses, too; None where nobody does."""
+
+    @property
+    def logstash_volume(self) -> int:
+        """Bytes of the volume of each Logstash that takes lines from Filebeat."""
+        logstash = self.settings.logstash
+        return logstash_files_volume(self.settings) + (logstash.trail_queue if self.trail else 0)
 
     @property
     def demand(self) -> Demand:
@@ -80,9 +98,9 @@ class LoggingPlan:
             parts.append(_demand(warm.cpu, warm.memory, warm.volume.size) * warm.nodes)
         kibana, logstash = settings.kibana, settings.logstash
         parts.append(_demand(kibana.cpu, kibana.memory) * (kibana.replicas + 1))
-        readers = logstash.replicas + (1 if logstash.files else 0)
-        volume = logstash.queue + logstash.dead_letters + sizing.LOGSTASH_RESERVE
-        parts.append(_demand(logstash.cpu, logstash.memory, volume) * readers)
+        parts.append(_demand(logstash.cpu, logstash.memory, self.logstash_volume) * logstash.replicas)
+        if logstash.files is not None:
+            parts.append(_demand(logstash.cpu, logstash.memory, logstash_files_volume(settings)))
         parts.append(pod_demand(SETUP_RESOURCES, jobs=1))
         return sum(parts, Demand())
 
@@ -113,6 +131,16 @@ def _demand(cpu: int, memory: int, storage: int = 0) -> Demand:
     return pod_demand(Resources(cpu, memory, POD_EPHEMERAL), storage=storage)
 
 
+def logstash_files_volume(settings: Logging) -> int:
+    """Bytes of the volume of the Logstash that reads files: the queues that every one of them has."""
+    return settings.logstash.queue + settings.logstash.dead_letters + sizing.LOGSTASH_RESERVE
+
+
+def trail_client(namespace: str) -> str:
+    """Name in the certificate that Logstash shows to the audit trail's receiver."""
+    return f"logstash.{namespace}"
+
+
 def elasticsearch_url(namespace: str) -> str:
     """Elasticsearch's API, by the Service that ECK makes."""
     return f"https://{NAME}-es-http.{namespace}.svc:9200"
@@ -136,6 +164,7 @@ def plan_logging(
     access: tuple[AccessLog, ...] = (),
     unmasked: tuple[tuple[str, str], ...] = (),
     readers: tuple[str, ...] = (),
+    trail: TrailReceiver | None = None,
 ) -> tuple[LoggingPlan | None, list[Problem]]:
     """The plan, or what is wrong with the settings.
 
@@ -146,6 +175,7 @@ def plan_logging(
     :param access: whose access lines become audit records.
     :param unmasked: namespace and container of those whose lines are records, not logs.
     :param readers: namespaces of the stack whose pods read the store, besides those of the settings.
+    :param trail: who takes the records of accesses, too.
     """
     warm = settings.elasticsearch.warm
     warm_after = settings.retention.warm_after
@@ -158,7 +188,7 @@ def plan_logging(
         *_elasticsearch(settings, protect=protect),
         *_retention(settings, warm_after),
         *_disks(settings, nodes, warm_after, trail_per_day + accesses, audit_retention),
-        *_logstash(settings),
+        *_logstash(settings, trail),
         *_shipper(settings, queue),
         *_access(settings, access),
         *_names(settings),
@@ -184,6 +214,7 @@ def plan_logging(
             operator_namespace=operator_namespace,
             reader_namespaces=tuple(dict.fromkeys((*settings.reader_namespaces, *readers))),
             protect=protect,
+            trail=trail,
         ),
         [],
     )
@@ -294,14 +325,16 @@ def _disks(
             )
 
 
-def _logstash(settings: Logging) -> Iterator[Problem]:
+def _logstash(settings: Logging, trail: TrailReceiver | None) -> Iterator[Problem]:
     logstash = settings.logstash
-    if logstash.queue < SMALLEST_QUEUE:
-        yield Problem(
-            "logstash.queue",
-            f"{format_bytes(logstash.queue)}: holds less than four pages; write "
-            f"{format_bytes(SMALLEST_QUEUE)} or more",
-        )
+    queues = {"queue": logstash.queue, **({"trailQueue": logstash.trail_queue} if trail else {})}
+    for key, size in queues.items():
+        if size < SMALLEST_QUEUE:
+            yield Problem(
+                f"logstash.{key}",
+                f"{format_bytes(size)}: holds less than four pages; write "
+                f"{format_bytes(SMALLEST_QUEUE)} or more",
+            )
     if logstash.memory < SMALLEST_MEMORY:
         yield Problem(
             "logstash.memory",

@@ -117,6 +117,9 @@ class Logstash(FrozenModel):
     """Of the queue on the disk of each, which takes what Elasticsearch does not."""
     dead_letters: Bytes = GIB
     """For events that Elasticsearch refuses for good, of each."""
+    trail_queue: Bytes = GIB
+    """Of the queue on the disk of each for the audit trail, which takes what its receiver does not. Only
+    where the section `audit` has `source: logs`."""
     storage_class: DnsLabel | None = None
     """Of their volumes; without it, the cluster's default."""
     files: LogFiles | None = None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from components.audit.plan import METRICS_PORT, NAME, AuditPlan, Logs, plan_audit
+from components.audit.plan import METRICS_PORT, NAME, AuditPlan, Logs, Sender, plan_audit
 from components.audit.settings import CONTROL_PLANE, Audit
 from components.common.labels import NODE_POOL
 from components.common.problems import Problem, below
 from components.eks.plan import EksPlan
 from components.gke.plan import GkePlan
+from components.logging import eck
 from components.logging.pipelines.access import GATEWAY, MODEL
+from components.logging.plan import trail_client
 from components.monitoring.stack import Scraped
 from components.onprem.plan import OnpremPlan
 from stacks.clusters import ClusterPlan
@@ -40,6 +42,7 @@ def plan_stack_audit(
         managed_api_server=isinstance(cluster.below, EksPlan | GkePlan),
         nodes=_nodes(audit, cluster),
         identity_endpoints=cluster.object_storage.identity_endpoints if cluster.object_storage else (),
+        sender=_sender(settings),
     )
     problems += _bucket(audit, bucket)
     problems += _pool(audit, cluster)
@@ -49,6 +52,20 @@ def plan_stack_audit(
 def scraped_audit(settings: Settings, namespace: str) -> tuple[Scraped, ...]:
     """Pods of the trail that bring a monitor of their own, in the namespace of the nodes' agents."""
     return () if settings.audit is None else (Scraped(namespace, NAME, METRICS_PORT),)
+
+
+def _sender(settings: Settings) -> Sender | None:
+    """The stack's Logstash, which makes records of the access lines of all nodes."""
+    logging = settings.logging
+    if logging is None:
+        return None
+    return Sender(
+        namespace=logging.namespace,
+        pod_labels=eck.selector("logstash"),
+        name=trail_client(logging.namespace),
+        cluster_issuer=logging.cluster_issuer,
+        records_per_day=logging.ingest.access_records_per_day,
+    )
 
 
 def _logs(settings: Settings, cluster: ClusterPlan) -> Logs:
@@ -76,14 +93,14 @@ def _bucket(audit: Audit, own: str | None) -> Iterator[Problem]:
 
 def _pool(audit: Audit, cluster: ClusterPlan) -> Iterator[Problem]:
     """Each node that is collected from has a collector and a volume of its own."""
-    pool = cluster.pool(audit.node_selector.get(NODE_POOL, ""))
+    pool = cluster.pool(audit.selector.get(NODE_POOL, ""))
     if pool is None:
         return
-    if pool.min_nodes != pool.max_nodes:
+    if audit.source == "nodes" and pool.min_nodes != pool.max_nodes:
         yield Problem(
             "nodeSelector",
             f"pool {pool.name!r} has {pool.min_nodes} to {pool.max_nodes} nodes, and collectors do not "
-            "come and go with them; name a pool of a fixed size, or make minNodes and maxNodes the same",
+            "come and go with them; write source: logs, or name a pool of a fixed size",
         )
     tolerated = {one.shape() for one in audit.tolerations}
     for taint in pool.taints:
@@ -97,14 +114,10 @@ def _pool(audit: Audit, cluster: ClusterPlan) -> Iterator[Problem]:
 
 def _nodes(audit: Audit, cluster: ClusterPlan) -> int | None:
     """How many nodes the selector means, where the settings tell."""
-    pool = cluster.pool(audit.node_selector.get(NODE_POOL, ""))
+    pool = cluster.pool(audit.selector.get(NODE_POOL, ""))
     if pool is not None:
         return pool.max_nodes
     below_it = cluster.below
-    if (
-        CONTROL_PLANE in audit.node_selector
-        and isinstance(below_it, OnpremPlan)
-        and below_it.hosts is not None
-    ):
+    if CONTROL_PLANE in audit.selector and isinstance(below_it, OnpremPlan) and below_it.hosts is not None:
         return sum(host.control_plane for host in below_it.hosts.hosts)
     return None

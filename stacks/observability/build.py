@@ -150,7 +150,7 @@ class Observability:
                 plan=plan,
                 image=self._target.images[AUDIT_IMAGE],
             ),
-            self._target.options,
+            self._target.options if plan.sender is None else self._after("certManager"),
         )
         self.outputs["auditTrails"] = trail.trails
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from components.audit.plan import RECORD_BYTES, AuditPlan
+from components.audit.plan import NAME as COLLECTOR
+from components.audit.plan import RECORD_BYTES, RECORDS_PORT, AuditPlan, receiver_url
+from components.common.labels import selector_labels
 from components.common.names import AGENTS_NAMESPACE
 from components.common.problems import Problem, below
 from components.common.quantities import format_bytes, format_millicores
-from components.logging.plan import OPERATOR_NAMESPACE, LoggingPlan, plan_logging
+from components.logging.plan import OPERATOR_NAMESPACE, LoggingPlan, TrailReceiver, plan_logging
 from components.logging.settings import HotTier, Logging, WarmTier
 from components.monitoring.durations import DAY
 from components.operators.settings import EckChart
@@ -41,13 +43,32 @@ def plan_stack_logging(
         protect=settings.data_protection == "protected",
         operator_namespace=_operator_namespace(settings),
         trail_retention=trail.retention_days * DAY if trail else 0,
-        trail_per_day=trail.records_per_day * trail.collectors * RECORD_BYTES if trail else 0,
+        trail_per_day=_printed_per_day(audit),
         access=access_logs(settings, cluster),
         unmasked=((AGENTS_NAMESPACE, AUDIT_CONTAINER),) if trail else (),
         readers=_readers(settings),
+        trail=_receiver(audit),
     )
     problems += [*_namespace(settings, section), *_room(section, cluster)]
     return (None if problems else plan), list(below(SECTION, problems))
+
+
+def _printed_per_day(audit: AuditPlan | None) -> int:
+    """Bytes of records that collectors print for the log store; a receiver has them from there."""
+    if audit is None or audit.sender is not None:
+        return 0
+    return audit.settings.records_per_day * audit.settings.collectors * RECORD_BYTES
+
+
+def _receiver(audit: AuditPlan | None) -> TrailReceiver | None:
+    if audit is None or audit.sender is None:
+        return None
+    return TrailReceiver(
+        namespace=AGENTS_NAMESPACE,
+        pod_labels=selector_labels(COLLECTOR, "audit"),
+        port=RECORDS_PORT,
+        url=receiver_url(AGENTS_NAMESPACE),
+    )
 
 
 def _operator_namespace(settings: Settings) -> str:

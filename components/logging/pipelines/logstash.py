@@ -1,8 +1,9 @@
 """Logstash's pipelines, as text.
 
 `pods` takes what Filebeat sends, into data streams; `dead-letters` keeps what Elasticsearch refused of it;
-`files` reads files itself, into daily indices. Facts are the plugins' references
-(elastic.co/docs/reference/logstash).
+`files` reads files itself, into daily indices; `trail` hands records of accesses to the audit trail. Facts
+are the plugins' references (elastic.co/docs/reference/logstash), those of the output `http` also its source:
+logstash-output-http 6.0.1, logstash-mixin-http_client 7.5.0 and manticore.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ FILES: Final = "/var/log/files"
 CLUSTER: Final = "logs"
 """Name by which ECK's variables for Elasticsearch begin, in capitals."""
 DEAD_LETTERS: Final = "dead_letter"
+TRAIL: Final = "audit-trail"
+"""Virtual address of the pipeline that sends to the audit trail."""
+TRAIL_TLS: Final = "/etc/logstash/trail-tls"
+"""Directory with `ca.crt`, `tls.crt` and `tls.key` (PKCS 8: the output's library takes no other)."""
+TRAIL_BATCH: Final = 125
+"""Records in a request at most, on which the receiver's limits rest: Logstash's own default."""
 DATASETS: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("vllm", "sglang", "verify-weights", "fetch", "registry"),
     "etcd": ("etcd",),
@@ -52,11 +59,18 @@ def quoted(text: str) -> str:
     return f"'{text}'"
 
 
-def pods(data_stream_namespace: str, audit: tuple[str, str] | None, access: Sequence[AccessLog] = ()) -> str:
+def pods(
+    data_stream_namespace: str,
+    audit: tuple[str, str] | None,
+    access: Sequence[AccessLog] = (),
+    *,
+    trail: bool = False,
+) -> str:
     """What comes from Filebeat.
 
     :param audit: namespace and container of what prints audit records, one JSON document a line.
     :param access: whose access lines become audit records here.
+    :param trail: whether these records also go to the pipeline `trail`.
     """
     index = f"logs-%{{[data_stream][dataset]}}-{data_stream_namespace}"
     audit_condition = (
@@ -87,6 +101,57 @@ filter {{
 }}
 output {{
 {_indent(_output(index, document_id="%{[@metadata][_id]}"), 1)}\
+{_indent(_to_trail(access), 1) if trail else ""}\
+}}
+"""
+
+
+def _to_trail(access: Sequence[AccessLog]) -> str:
+    """Not what the trail itself has printed."""
+    return f"""\
+if [data_stream][dataset] == "audit" and {recorded(access)} {{
+  pipeline {{ send_to => ["{TRAIL}"] }}
+}}
+"""
+
+
+def trail(url: str) -> str:
+    """Records of accesses, to the receiver of the audit trail.
+
+    Behind a disk queue of its own: while the receiver takes nothing, that fills, and logs go on. A batch is
+    sent until it is answered, 403 and 404 included, which are somebody's mistake and not the batch's; 400 and
+    413 are not, as the receiver has kept what it could not read.
+    """
+    return f"""\
+input {{
+  pipeline {{ address => "{TRAIL}" }}
+}}
+filter {{
+  mutate {{ remove_field => ["data_stream"] }}
+}}
+output {{
+  http {{
+    url => "{url}"
+    http_method => "post"
+    format => "json_batch"
+    retry_failed => true
+    retryable_codes => [403, 404, 408, 429, 500, 502, 503, 504]
+    automatic_retries => 1
+    retry_non_idempotent => true
+    connect_timeout => 10
+    socket_timeout => 60
+    request_timeout => 90
+    pool_max => 4
+    pool_max_per_route => 4
+    follow_redirects => false
+    cookies => false
+    ssl_enabled => true
+    ssl_certificate => "{TRAIL_TLS}/tls.crt"
+    ssl_key => "{TRAIL_TLS}/tls.key"
+    ssl_certificate_authorities => ["{TRAIL_TLS}/ca.crt"]
+    ssl_verification_mode => "full"
+    ssl_supported_protocols => ["TLSv1.2", "TLSv1.3"]
+  }}
 }}
 """
 
