@@ -60,7 +60,7 @@ class Certificates:
             context.load_verify_locations(authority)
         except ssl.SSLError as error:
             raise Refused(
-                str(certificate.parent), f"no certificate, key and authority in PEM: {error.reason}"
+                str(certificate.parent), f"no certificate, key and authority in PEM ({error})"
             ) from None
         self._times = times
         return context
