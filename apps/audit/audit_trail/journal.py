@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -78,15 +79,10 @@ class Journal:
         """Ids of the records of these days; without them, of all."""
         found: set[str] = set()
         for day in self._store.days("records", ".jsonl") if days is None else days:
-            try:
-                content = self._store.records(day).read_bytes()
-            except FileNotFoundError:
-                continue
-            for raw in content.splitlines(keepends=True):
-                try:
-                    found.add(parse(raw).id)
-                except Unreadable:
-                    continue
+            with suppress(FileNotFoundError), self._store.records(day).open("rb") as file:
+                for raw in file:
+                    with suppress(Unreadable):
+                        found.add(parse(raw).id)
         return found
 
     def _recover(self) -> list[Record]:

@@ -23,7 +23,7 @@ SECONDS: Final = 60
 """For a handshake, for each part of a request, and between requests of a connection."""
 CONNECTIONS: Final = 64
 """At once; Logstash's output opens `pool_max` of them in each of its pods."""
-READING: Final = 4
+READING: Final = 2
 """Batches in memory at once."""
 _FILES: Final = ("tls.crt", "tls.key", "ca.crt")
 
