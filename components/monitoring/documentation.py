@@ -27,6 +27,7 @@ EXAMPLE: Final = MonitoredStack(
     cert_manager=True,
     agents_namespace=AGENTS_NAMESPACE,
     audit_collectors=3,
+    audit_receiver=True,
     logging_namespace="logging",
 )
 """A stack with every part that is watched."""

@@ -62,6 +62,8 @@ class MonitoredStack:
     """What else brings monitors."""
     audit_collectors: int = 0
     """Nodes whose audit records are collected; 0: there is no audit trail."""
+    audit_receiver: bool = False
+    """Whether the one collector is sent its records by Logstash."""
     logging_namespace: str | None = None
     """Of the log store; None: there is none."""
     jobs: tuple[str, ...] = field(init=False)

@@ -81,6 +81,7 @@ def _monitored(settings: Settings, cluster: ClusterPlan, observed: Observed) -> 
         node_cidrs=_node_cidrs(cluster),
         scraped=observed.scraped,
         audit_collectors=settings.audit.collectors if settings.audit else 0,
+        audit_receiver=settings.audit is not None and settings.audit.source == "logs",
         logging_namespace=settings.logging.namespace if settings.logging else None,
     )
 

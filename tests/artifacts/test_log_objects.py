@@ -14,7 +14,7 @@ import pytest
 from components.logging import eck
 from tests.harness import api_server
 from tests.harness.api_server import ApiServer
-from tests.unit.logging.examples import FULL, plan
+from tests.unit.logging.examples import FULL, TRAIL, plan
 from toolchain import golang
 from toolchain.errors import ToolchainError
 
@@ -59,6 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 def objects() -> dict[str, dict[str, Any]]:
     planned = plan(**FULL)
+    with_trail = plan(trail=TRAIL, **FULL)
 
     def document(api: str, kind: str, spec: Any, name: str = "logs", namespace: str = "logging") -> Any:
         return {
@@ -72,6 +73,7 @@ def objects() -> dict[str, dict[str, Any]]:
         "elasticsearch": document(eck.ELASTICSEARCH_API, "Elasticsearch", eck.elasticsearch(planned)),
         "kibana": document(eck.KIBANA_API, "Kibana", eck.kibana(planned)),
         "logstash": document(eck.LOGSTASH_API, "Logstash", eck.logstash(planned)),
+        "logstash-trail": document(eck.LOGSTASH_API, "Logstash", eck.logstash(with_trail), "with-trail"),
         "log-files": document(
             eck.LOGSTASH_API, "Logstash", eck.log_files(planned, "exports", "/*.log"), eck.FILES_NAME
         ),
@@ -81,7 +83,9 @@ def objects() -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("name", ["elasticsearch", "kibana", "logstash", "log-files", "filebeat"])
+@pytest.mark.parametrize(
+    "name", ["elasticsearch", "kibana", "logstash", "logstash-trail", "log-files", "filebeat"]
+)
 def test_the_api_server_accepts_the_object_strictly(server: ApiServer, name: str) -> None:
     assert server.create(objects()[name]).succeeded()
 
@@ -93,10 +97,12 @@ def test_the_api_server_refuses_a_field_that_does_not_exist(server: ApiServer) -
     assert not server.create(wrong).accepted
 
 
-@pytest.mark.parametrize("name", ["elasticsearch-0", "elasticsearch-1", "kibana", "logstash", "log-files"])
+@pytest.mark.parametrize(
+    "name", ["elasticsearch-0", "elasticsearch-1", "kibana", "logstash", "logstash-trail", "log-files"]
+)
 def test_pods_of_the_store_keep_the_restricted_standard(server: ApiServer, name: str) -> None:
     """The pod of the template alone; what the operator adds was read in its source, and not run."""
-    kind, _, index = name.partition("-") if name != "log-files" else ("log-files", "", "")
+    kind, index = (name[:-2], name[-1]) if name[-1].isdigit() else (name, "")
     spec = objects()[kind]["spec"]
     template = spec["nodeSets"][int(index)]["podTemplate"] if index else spec["podTemplate"]
     assert server.create(_pod(name, "logging", template["spec"]), dry_run=True).succeeded()

@@ -192,6 +192,8 @@ PIPELINES = {
     "pods": logstash.pods("default", ("audit", "collector"), ACCESS),
     "pods-without-audit": logstash.pods("default", None, ACCESS[:1]),
     "pods-without-access": logstash.pods("default", ("audit", "collector")),
+    "pods-with-trail": logstash.pods("default", ("audit", "collector"), ACCESS, trail=True),
+    "trail": logstash.trail("https://audit-collector.node-agents.svc:8443/records"),
     "dead-letters": logstash.dead_letters("default"),
     "files": logstash.files("/*.log"),
 }
@@ -220,9 +222,53 @@ def mustache() -> Path:
 
 
 def test_no_pipeline_holds_a_password() -> None:
-    for text in PIPELINES.values():
-        assert 'password => "${LOGS_ES_PASSWORD}"' in text
+    for name, text in PIPELINES.items():
+        if name != "trail":
+            assert 'password => "${LOGS_ES_PASSWORD}"' in text
+        assert re.findall(r"password => (?!\"\$\{LOGS_ES_PASSWORD\}\")", text) == []
         assert "ssl_enabled => true" in text
+
+
+HTTP = {
+    # `config :…` of logstash-output-http 6.0.1, lib/logstash/outputs/http.rb.
+    *("url", "http_method", "headers", "content_type", "retry_failed", "retryable_codes", "ignorable_codes"),
+    *("mapping", "format", "http_compression", "message"),
+    # `base.config :…` of logstash-mixin-http_client 7.5.0, lib/logstash/plugin_mixins/http_client.rb.
+    *("request_timeout", "socket_timeout", "connect_timeout", "follow_redirects", "pool_max"),
+    *("pool_max_per_route", "keepalive", "automatic_retries", "retry_non_idempotent"),
+    *("validate_after_inactivity", "ssl_enabled", "ssl_certificate_authorities", "ssl_certificate"),
+    *("ssl_key", "ssl_keystore_path", "ssl_keystore_password", "ssl_keystore_type"),
+    *("ssl_verification_mode", "ssl_cipher_suites", "ssl_supported_protocols", "ssl_truststore_path"),
+    *("ssl_truststore_password", "ssl_truststore_type", "cookies", "proxy", "user", "password"),
+}
+"""Options of the output `http` that Logstash 9 knows; what it does not know ends its start."""
+
+
+def test_the_output_to_the_trail_has_options_that_the_plugin_knows() -> None:
+    text = PIPELINES["trail"]
+    block = text[text.index("  http {") : text.rindex("}\n}")]
+    used = set(re.findall(r"^    (\w+) =>", block, re.MULTILINE))
+    assert used <= HTTP
+    assert {"ssl_certificate", "ssl_key", "ssl_certificate_authorities"} <= used
+    # The mixin refuses more than one authority, and knows these two modes.
+    assert re.search(r'ssl_certificate_authorities => \["[^",]+"\]', block)
+    assert 'ssl_verification_mode => "full"' in block
+
+
+def test_the_trail_gives_no_batch_up_for_what_is_not_its_fault() -> None:
+    (codes,) = re.findall(r"retryable_codes => \[(.*)\]", PIPELINES["trail"])
+    assert {int(code) for code in codes.split(", ")} == {403, 404, 408, 429, 500, 502, 503, 504}
+    assert "retry_failed => true" in PIPELINES["trail"]
+
+
+def test_only_records_that_are_made_here_go_to_the_trail() -> None:
+    condition = 'if [data_stream][dataset] == "audit" and [source] in ["model", "gateway"] {'
+    after = PIPELINES["pods-with-trail"].partition("\noutput {")[2]
+    assert condition in after
+    assert "send_to" not in PIPELINES["pods"]
+    (sent,) = re.findall(r'send_to => \["(.*)"\]', after)
+    (address,) = re.findall(r'address => "(.*)"', PIPELINES["trail"])
+    assert sent == address
 
 
 def masked(text: str) -> str:

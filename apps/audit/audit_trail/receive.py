@@ -35,7 +35,7 @@ RESERVE: Final = 64 << 20
 """Free bytes below which nothing is taken any more: sealing a day needs 65 for each of its records."""
 ENVELOPE: Final = frozenset({"@timestamp", "@version"})
 """What every event of Logstash has beside the fields of a record."""
-CODES: Final = (200, 400, 403, 413, 503)
+CODES: Final = (200, 400, 403, 404, 413, 503)
 """Answers, for the figures."""
 _UNKNOWN: Final = "unknown"
 _FILE: Final = "logstash"

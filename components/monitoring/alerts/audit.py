@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from components.common.quantities import MIB
+from components.monitoring.alerts.model_service import NAMESPACE, answers
 from components.monitoring.durations import DAY, HOUR, MINUTE
 from components.monitoring.rule import AlertRule, Evidence, Growth, Level, RuleGroup, Series, Severity, level
-from components.monitoring.stack import AUDIT_COLLECTOR, MonitoredStack
+from components.monitoring.stack import AUDIT_COLLECTOR, MODEL_SERVER, MonitoredStack
 
 AREA: Final = "audit"
 _RUNBOOK: Final = "audit-trail"
@@ -26,6 +27,8 @@ _UNSEALED_SECONDS: Final = 60 * HOUR
 """From the begin of a day: it is over after 24 hours, and sealed within two more and a night of patience. The
 next is sealed a day later."""
 _FREE_BYTES: Final = 256 * MIB
+_UNRECORDED_SECONDS: Final = HOUR
+"""From a model server's log to the trail it is seconds, unless something on the way stands still."""
 _LONG: Final = 10 * MINUTE
 """Between samples of a proof that takes days."""
 REMOVED: Final = "records-removed"
@@ -35,8 +38,9 @@ REMOVED: Final = "records-removed"
 def audit(stack: MonitoredStack) -> RuleGroup:
     """Alerts on the trails of a stack that has some."""
     namespace = stack.agents_namespace or stack.namespace
+    receiver = _receiver(namespace) if stack.audit_receiver else ()
     return RuleGroup(
-        "audit", (), (*_alterations(namespace), *_recording(namespace, stack), *_jobs(namespace))
+        "audit", (), (*_alterations(namespace), *_recording(namespace, stack), *receiver, *_jobs(namespace))
     )
 
 
@@ -120,8 +124,9 @@ def _recording(namespace: str, stack: MonitoredStack) -> Iterator[AlertRule]:
         expr=f"sum by (namespace) ({up}) < {collectors} or sum by (namespace) (absent({up})) * 0",
         hold=10 * MINUTE,
         summary="{{ $value }} of " + f"{collectors} audit collectors run",
-        description="What happens on the others' nodes is recorded later, from the logs there, if it is "
-        "soon: the API server keeps eleven files of 100 MB, the kubelet a few of each container.",
+        description="What happens meanwhile is recorded later, if it is soon: from the nodes' logs, of which "
+        "the API server keeps eleven files of 100 MB and the kubelet a few of each container, or, where "
+        "records are sent, from Logstash's queue.",
         runbook=_RUNBOOK,
         firing=Evidence(
             tuple(collector(index, 0) for index in range(collectors)),
@@ -137,9 +142,9 @@ def _recording(namespace: str, stack: MonitoredStack) -> Iterator[AlertRule]:
         area=AREA,
         expr=f"time() - max by (namespace, pod) ({passed}{{{_where(namespace)}}}) > {_PASS_SECONDS}",
         hold=5 * MINUTE,
-        summary="{{ $labels.pod }} has not read its logs to their end for {{ $value | humanizeDuration }}",
-        description="It hangs, has too little CPU, or its volume refuses to be written. What is not read "
-        "before the logs rotate away is never recorded.",
+        summary="{{ $labels.pod }} has recorded nothing new for {{ $value | humanizeDuration }}",
+        description="It hangs, has too little CPU, or its volume is full or refuses to be written. What it "
+        "has not read before the logs rotate away is never recorded; what is sent to it, Logstash keeps.",
         runbook=_RUNBOOK,
         firing=Evidence(
             (_trail(namespace, passed, level(0)),),
@@ -189,6 +194,58 @@ def _recording(namespace: str, stack: MonitoredStack) -> Iterator[AlertRule]:
             labels=_one(namespace, source="model"),
         ),
         silent=(_trail(namespace, refused, level(3), ',source="model"'),),
+    )
+
+
+def _receiver(namespace: str) -> Iterator[AlertRule]:
+    batches = "audit_received_batches_total"
+
+    def answered(code: int, samples: Level | Growth) -> Series:
+        return _trail(namespace, batches, samples, f',code="{code}"')
+
+    yield AlertRule(
+        name="AuditBatchesRefused",
+        severity=Severity.TICKET,
+        area=AREA,
+        expr=f"sum by (namespace, pod, code) (increase({batches}"
+        f'{{{_where(namespace)},code!~"200|503"}}[1h])) > 0',
+        hold=0,
+        summary="{{ $labels.pod }} refuses batches of records with {{ $labels.code }}",
+        description="403 and 404: certificate or address are wrong, and Logstash keeps its records until "
+        "that is mended. 400 and 413: it gives them up; the trail has their begin, the log store all.",
+        runbook=_RUNBOOK,
+        firing=Evidence(
+            (answered(413, Level(((0, 60), (1, 0)))),), true_from=60, labels=_one(namespace, code="413")
+        ),
+        silent=(answered(413, level(1)), answered(200, Growth(1)), answered(503, Growth(1))),
+    )
+    newest = "audit_last_record_timestamp_seconds"
+
+    def recorded(samples: Level) -> Series:
+        return _trail(namespace, newest, samples, ',source="model"')
+
+    yield AlertRule(
+        name="AuditAccessesUnrecorded",
+        severity=Severity.TICKET,
+        area=AREA,
+        # Model servers count each request themselves.
+        expr=f'sum by (namespace) (increase(http_requests_total{{job="{MODEL_SERVER}",method="POST"}}'
+        f"[{_UNRECORDED_SECONDS // HOUR}h])) > 0 unless on () "
+        f'time() - max({newest}{{{_where(namespace)},source="model"}}) <= {_UNRECORDED_SECONDS}',
+        hold=30 * MINUTE,
+        summary="Models of {{ $labels.namespace }} were asked, and the audit trail does not know of it",
+        description="For an hour no record of an access has come, and there were some. Filebeat, Logstash or "
+        "its way to the trail stands still; their queues keep what comes meanwhile until they are full.",
+        runbook=_RUNBOOK,
+        firing=Evidence(
+            (answers("200", 0.1), recorded(level(0))),
+            true_from=_UNRECORDED_SECONDS + 15,
+            labels=({"namespace": NAMESPACE},),
+        ),
+        silent=(
+            answers("200", 0.1),
+            recorded(Level(tuple((t, _UNRECORDED_SECONDS - 60) for t in range(0, DAY, 3540)))),
+        ),
     )
 
 

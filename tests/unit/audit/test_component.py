@@ -12,7 +12,7 @@ import pytest
 
 from audit_trail.cli import _parser
 from components.audit.component import AuditTrail, AuditTrailArgs
-from components.audit.plan import IMAGE, PUBLISHER, plan_audit
+from components.audit.plan import IMAGE, PUBLISHER, Sender, plan_audit
 from components.audit.settings import Audit
 from components.common.quantities import parse_bytes, parse_millicores
 from tests.unit.audit.test_plan import EXAMPLE, IMAGES, LOGS, planned
@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "identity": {"publish": {key: value for key, value in PUBLISH.items() if key != "credentialsSecret"}},
     "generated": {"signing": {"kind": "generated"}},
 }
+LOGS_VARIANT: dict[str, Any] = {"source": "logs", "publish": PUBLISH}
 EXEMPT = {
     # Logs of the API server and of containers belong to root.
     ("audit", "pod-host-path"),
@@ -45,7 +46,7 @@ def build(variant: str, *, protect: bool = True, **given: Any) -> list[Registrat
         plan, _ = plan_audit(settings, images=IMAGES, logs=LOGS, protect=False)
         assert plan is not None
     else:
-        plan = planned(VARIANTS[variant], protect=protect, **given)
+        plan = planned({**VARIANTS, "logs": LOGS_VARIANT}[variant], protect=protect, **given)
 
     def program() -> pulumi.Output[list[str]]:
         provider = kubernetes.Provider("cluster", kubeconfig="kubeconfig")
@@ -110,6 +111,44 @@ def test_the_collector_reads_as_root_and_can_do_nothing_else() -> None:
         assert mounts[volume["name"]]["readOnly"] is True
         assert mounts[volume["name"]]["mountPath"] == volume["hostPath"]["path"]
     assert spec["automountServiceAccountToken"] is False
+
+
+SENDER = Sender(
+    "logging", {"logstash.k8s.elastic.co/name": "logs"}, "logstash.logging", "internal-ca", 50_000
+)
+
+
+def test_a_receiver_reads_nothing_of_its_node_and_breaks_no_rule() -> None:
+    graph = build("logs", sender=SENDER)
+    assert breaches(graph) == []
+    spec = pod(graph, "StatefulSet", "audit-collector")
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert not any("hostPath" in volume for volume in spec["volumes"])
+    assert "nodeSelector" not in spec
+    assert "affinity" not in spec
+    found = container(graph, "StatefulSet", "audit-collector")
+    options = _parser().parse_args(found["args"])
+    assert (options.command, options.listen, options.client) == ("receive", 8443, SENDER.name)
+    mounts = {mount["mountPath"]: mount for mount in found["volumeMounts"]}
+    assert mounts[str(options.tls)]["readOnly"] is True
+    for item in objects(graph):
+        if item.kind != "Certificate":
+            kubernetes_validate.validate(item.document, "1.36", strict=True)
+    # Its volume is where its Jobs are.
+    (term,) = pod(graph, "CronJob", "audit-seal-0")["affinity"]["podAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert term["labelSelector"]["matchLabels"] == {"statefulset.kubernetes.io/pod-name": "audit-collector-0"}
+
+
+def test_a_receiver_is_reached_by_logstash_and_monitoring_alone() -> None:
+    policy = of_kind(build("logs", sender=SENDER), "NetworkPolicy")["audit-collector"].document["spec"]
+    assert policy["egress"] == []
+    by_port = {rule["ports"][0]["port"]: rule["from"] for rule in policy["ingress"]}
+    assert set(by_port) == {9464, 8443}
+    (peer,) = by_port[8443]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "logging"}
+    assert peer["podSelector"]["matchLabels"] == SENDER.pod_labels
 
 
 def test_who_collects_has_no_key_and_who_verifies_none_that_signs() -> None:

@@ -34,6 +34,7 @@ PROMETHEUS = (
     "of a namespace with kubernetes.io/metadata.name=monitoring"
 )
 """Its pods are made by the operator, from an object without a template: what admits them tells of them."""
+LOGSTASH = "Logstash logging/logs"
 STORAGE, IDENTITY = "object storage and cloud APIs", "pod identity agent"
 
 
@@ -163,9 +164,18 @@ def test_nobody_is_reached_from_the_internet_or_from_other_namespaces(cluster: C
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_only_fetch_jobs_on_gke_reach_the_metadata_service(stack: str) -> None:
+def test_only_who_has_an_identity_of_google_reaches_the_metadata_service(stack: str) -> None:
     found = {row.source for row in by_rule(cluster_of(stack)) if row.target.startswith(METADATA_SERVICE)}
-    assert found == ({f"Job autoglm/{MODEL}-fetch"} if stack == "staging" else set())
+    known = {f"Job autoglm/{MODEL}-fetch", "CronJob node-agents/audit-publish-0"}
+    assert found == (known if stack == "staging" else set())
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_logstash_alone_reaches_the_audit_trail(stack: str) -> None:
+    cluster = cluster_of(stack)
+    (receiver,) = named(cluster, "audit-collector")
+    found = reaching(cluster, receiver)
+    assert {source for source, ports in found.items() if "8443/TCP" in ports} == {LOGSTASH}
 
 
 def test_an_intruder_in_a_namespace_reaches_dns_at_most_and_is_reached_by_nobody(cluster: Cluster) -> None:

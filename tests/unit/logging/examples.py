@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.logging.pipelines.access import MODEL, AccessLog
 from components.logging.plan import IMAGES as NAMES
-from components.logging.plan import LoggingPlan, plan_logging
+from components.logging.plan import LoggingPlan, TrailReceiver, plan_logging
 from components.logging.settings import Logging
 
 IMAGES = {name: f"registry.example.com/{name}@sha256:{'ab' * 32}" for name in NAMES}
+
+TRAIL = TrailReceiver(
+    namespace="node-agents",
+    pod_labels={"app.kubernetes.io/name": "audit-collector"},
+    port=8443,
+    url="https://audit-collector.node-agents.svc:8443/records",
+)
 
 
 def settings(**changes: Any) -> Logging:
     return Logging.model_validate({"clusterIssuer": "internal-ca", **changes})
 
 
-def plan(*, nodes: int = 6, protect: bool = True, **changes: Any) -> LoggingPlan:
+def plan(
+    *, nodes: int = 6, protect: bool = True, trail: TrailReceiver | None = None, **changes: Any
+) -> LoggingPlan:
     planned, problems = plan_logging(
         settings(**changes),
         nodes=nodes,
         images=IMAGES,
         protect=protect,
         unmasked=(("node-agents", "collector"),),
+        access=(AccessLog(MODEL, "autoglm", "vllm"),) if trail else (),
+        trail=trail,
     )
     assert planned is not None, problems
     return planned

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
 
+from components.common.quantities import GIB, parse_bytes
 from components.logging.component import LogShipper, LogShipperArgs, LogStore, LogStoreArgs
 from tests.unit.graph import Registration, record
-from tests.unit.logging.examples import FULL, IMAGES, plan
+from tests.unit.logging.examples import FULL, IMAGES, TRAIL, plan
 
 
 def build(**changes: Any) -> list[Registration]:
@@ -85,6 +87,30 @@ def test_volumes_outlive_the_object_where_data_is_protected(graph: list[Registra
 
 def test_no_secret_is_registered(graph: list[Registration]) -> None:
     assert not [one for one in graph if one.type == "kubernetes:core/v1:Secret"]
+
+
+def test_records_go_to_the_trail_behind_a_queue_of_their_own() -> None:
+    with_trail, without = build(trail=TRAIL, **FULL), build(**FULL)
+    (before,) = [spec for spec in specs(without, "Logstash") if len(spec["pipelines"]) == 2]
+    (after,) = [spec for spec in specs(with_trail, "Logstash") if len(spec["pipelines"]) == 3]
+    trail = after["pipelines"][2]
+    assert (trail["pipeline.id"], trail["queue.max_bytes"], trail["pipeline.batch.size"]) == (
+        "trail",
+        GIB,
+        125,
+    )
+    sizes = [
+        parse_bytes(spec["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"])
+        for spec in (before, after)
+    ]
+    assert sizes[1] - sizes[0] == GIB
+    replicas = after["count"]
+    assert plan(trail=TRAIL, **FULL).demand.storage - plan(**FULL).demand.storage == replicas * GIB
+    container = after["podTemplate"]["spec"]["containers"][0]
+    folders = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert folders == {"/etc/logstash/tls", "/etc/logstash/trail-tls"}
+    for path in re.findall(r'"(/etc/logstash/[^"]*)/[^/"]*"', trail["config.string"]):
+        assert path in folders
 
 
 def test_other_documents_make_another_job(graph: list[Registration]) -> None:
