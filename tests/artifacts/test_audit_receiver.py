@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from components.logging.pipelines import logstash
 from components.logging.pipelines.access import MODEL, AccessLog
 from components.logging.plan import trail_client
 from tests.artifacts.logstash_filters import Event, filters
+from tests.artifacts.metric_pages import FOLDER, cut, load
 from tests.artifacts.test_log_access_records import event
 from tests.artifacts.test_log_pipelines import recorded
 from tests.chaos.etcd.pki import Authority
@@ -93,6 +95,10 @@ def wire(found: Event) -> dict[str, Any]:
 
 def batches(events: Sequence[dict[str, Any]], size: int = BATCH) -> list[bytes]:
     return [json.dumps(events[at : at + size]).encode() for at in range(0, len(events), size)]
+
+
+def are_written(root: Path, expected: set[str]) -> bool:
+    return expected <= set(ids(root))
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -162,6 +168,12 @@ def client_context(folder: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     return context
+
+
+def plainly(port: int, body: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("POST", "/records", body)
+    connection.getresponse()
 
 
 def free_port() -> int:
@@ -274,7 +286,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled_and_the_day_is_sealed
             with sender.sent(body):
                 if number == 4:
                     # Written, and killed before the sender reads that it is.
-                    eventually(lambda expected=expected: expected <= set(ids(process.root)))
+                    eventually(partial(are_written, process.root, expected))
                 else:
                     time.sleep(moments.uniform(0, 0.03))
                 assert process.kill() == -signal.SIGKILL
@@ -333,7 +345,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled_and_the_day_is_sealed
 
 
 def test_a_record_is_the_one_that_elasticsearch_has(
-    process: Process, sender: Sender, events: list[Any]
+    process: Process, sender: Sender, events: list[Any], tmp_path: Path
 ) -> None:
     process.start()
     sender.until_answered(json.dumps(events[:3]).encode())
@@ -344,6 +356,12 @@ def test_a_record_is_the_one_that_elasticsearch_has(
     assert 'audit_records_total{source="model"} 3\n' in page
     assert 'audit_received_batches_total{code="200"} 1\n' in page
     assert "audit_last_pass_timestamp_seconds " in page
+    # What rules on metrics are checked against.
+    kept = tmp_path / "audit-collector.prom"
+    kept.write_text(cut(page, "this process"))
+    recorded_page = load(FOLDER / "audit-collector.receiver.prom")
+    for name, family in load(kept).families.items():
+        assert recorded_page.families.get(name) == family, f"{name}: record the page anew"
 
 
 def disk(root: Path, size: str) -> list[str]:
@@ -408,12 +426,15 @@ def test_what_is_too_large_is_refused_with_413_unread_and_noted(process: Process
     sender.until_answered(b"[7]")
     status, told = sender.once(b"", **{"Content-Length": str(BODY + 1)})
     assert (status, told) == (413, f"{BODY + 1} bytes; a batch has {BODY} at most\n")
+    # A client that is still sending sees the answer, too.
+    assert sender.once(b"x" * (BODY + 1))[0] == 413
     status, told = sender.once(b"{")
     assert (status, told) == (400, "no JSON\n")
     assert sender.once(b"[]", path="/other")[0] == 404
     (folder,) = (process.root / "refused").iterdir()
     reasons = [json.loads(line)["reason"] for line in folder.read_text().splitlines()]
-    assert reasons == ["no object", f"{BODY + 1} bytes; a batch has {BODY} at most", "no JSON"]
+    too_large = f"{BODY + 1} bytes; a batch has {BODY} at most"
+    assert reasons == ["no object", too_large, too_large, "no JSON"]
 
 
 def test_a_batch_that_breaks_off_is_no_batch(process: Process, sender: Sender, events: list[Any]) -> None:
@@ -445,10 +466,8 @@ def test_nobody_but_logstash_is_let_in(
     for context in (*map(client_context, (forged, expired, server_only)), bare):
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
             Sender(process.port, context).once(body)
-    plain = http.client.HTTPConnection("127.0.0.1", process.port, timeout=20)
-    plain.request("POST", "/records", body)
     with pytest.raises((ConnectionError, http.client.HTTPException)):
-        plain.getresponse()
+        plainly(process.port, body)
     assert ids(process.root) == []
 
 

@@ -30,7 +30,8 @@ from tests.artifacts.dashboards.example import (
 from tests.artifacts.dashboards.records import RecordStore
 from tests.artifacts.grafana_types import complaints
 from tests.artifacts.metric_contract import TARGET_LABELS, Contract, Known
-from tests.artifacts.metric_pages import pages
+from tests.artifacts.metric_pages import FOLDER as PAGES
+from tests.artifacts.metric_pages import load, pages
 from tests.harness.history import DAY
 
 DASHBOARDS = documents()
@@ -75,7 +76,7 @@ def test_a_query_asks_only_for_what_exporters_have(target: dict[str, Any], known
 
 
 def test_the_recorded_page_of_the_audit_collector_is_what_its_code_writes() -> None:
-    (recorded,) = (page for page in pages() if page.job == AUDIT_COLLECTOR)
+    recorded = load(PAGES / f"{AUDIT_COLLECTOR}.prom")
     for name, family in audit_page().families.items():
         assert recorded.families.get(name) == family, f"{name}: record the page anew"
 

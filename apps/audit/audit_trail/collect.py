@@ -69,6 +69,11 @@ class Collector:
         """Records that rules have raised, by rule."""
         return self._journal.anomalies
 
+    @property
+    def newest(self) -> dict[str, float]:
+        """Time of the newest record, by source."""
+        return self._journal.newest
+
     def run_pass(self) -> int:
         """Read what has come; returns the number of lines."""
         read = 0

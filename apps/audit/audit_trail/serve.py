@@ -23,6 +23,9 @@ SECONDS: Final = 60
 """For a handshake, for each part of a request, and between requests of a connection."""
 CONNECTIONS: Final = 64
 """At once; Logstash's output opens `pool_max` of them in each of its pods."""
+DISCARDED: Final = 8 * BODY
+"""Bytes of a batch that is refused unread which are waited for, so that the answer is seen."""
+_CHUNK: Final = 1 << 16
 READING: Final = 2
 """Batches in memory at once."""
 _FILES: Final = ("tls.crt", "tls.key", "ca.crt")
@@ -113,8 +116,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = SECONDS
     server: Door
 
+    _unread = 0
+
     def do_POST(self) -> None:
         receiver = self.server.receiver
+        length = self.headers.get("Content-Length", "")
+        self._unread = int(length[:20]) if length.isascii() and length.isdigit() else 0
         try:
             if self.path != PATH:
                 self._answer(404, f"post batches to {PATH}")
@@ -138,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             try:
                 body = self.rfile.read(int(length))
+                self._unread = 0
                 if len(body) < int(length):
                     self.close_connection = True
                     return
@@ -169,6 +177,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+        self._discard()
+
+    def _discard(self) -> None:
+        """Read what nobody wants: a client that is still sending when the connection ends sees no answer."""
+        left = min(self._unread, DISCARDED)
+        while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK))):
+            left -= len(chunk)
 
     def version_string(self) -> str:
         return "audit-trail"
