@@ -17,7 +17,6 @@ import argparse
 import copy
 import json
 import os
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -30,6 +29,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.usage import processor_seconds
 from toolchain import paths
 from toolchain import stack as toolchain_stack
 
@@ -179,12 +179,6 @@ class PackProcess:
                 continue
 
 
-def _processor_seconds() -> float:
-    """User and system time of every process that this one, or a child of its, has waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def _ratio(figures: Mapping[str, Figures], name: str, reference: str) -> None:
     one, other = figures[name], figures[reference]
     seconds = statistics.median(one.seconds) / statistics.median(other.seconds)
@@ -199,9 +193,9 @@ def preview(case: Case, stack: str, folder: Path) -> tuple[float, float, int]:
         pulumi = [str(paths.BIN / "pulumi")]
         _run([*pulumi, "stack", "init", stack, "--cwd", str(case.settings.parent)], environment, case.program)
         options = ["--stack", stack, "--config-file", str(case.settings), "--suppress-progress"]
-        started, before = time.monotonic(), _processor_seconds()
+        started, before = time.monotonic(), processor_seconds()
         told = _run([*pulumi, "preview", *options], environment, case.program)
-        seconds, processor = time.monotonic() - started, _processor_seconds() - before
+        seconds, processor = time.monotonic() - started, processor_seconds() - before
     created = [line.split() for line in told.splitlines() if line.strip().endswith("to create")]
     return seconds, processor, int(created[-1][1]) if created else 0
 

@@ -254,6 +254,8 @@ def _search(owner: KubernetesObject, value: object, path: str, depth: int) -> It
     if not isinstance(value, Mapping):
         return
     for key, item in entries(value):
+        if not isinstance(item, Mapping | list | tuple):
+            continue  # most of an object, and nothing below it
         below = f"{path}.{safe_key(key)}".lstrip(".")
         if owner.group == _KYVERNO and key in _PATTERNS:
             continue
