@@ -32,6 +32,9 @@ def simulate(settings: Settings, stack: str) -> None:
     settings["tenant"]["namespace"] = f"simulated-{stack}"
     # It is destroyed at the end.
     settings["dataProtection"] = "none"
+    if settings.get("audit", {}).get("source") == "logs":
+        # Of records that a part of logging sends.
+        del settings["audit"]
     for section in OF_OPERATORS:
         settings.pop(section, None)
 
