@@ -212,7 +212,7 @@ def _receiver(namespace: str) -> Iterator[AlertRule]:
         hold=0,
         summary="{{ $labels.pod }} refuses batches of records with {{ $labels.code }}",
         description="403 and 404: certificate or address are wrong, and Logstash keeps its records until "
-        "that is mended. 400 and 413: it gives them up; the trail has their begin, the log store all.",
+        "that is mended. 400 and 413: it gives them up; the trail has a note of it, the log store has them.",
         runbook=_RUNBOOK,
         firing=Evidence(
             (answered(413, Level(((0, 60), (1, 0)))),), true_from=60, labels=_one(namespace, code="413")
