@@ -1,5 +1,7 @@
 """Preview of stack prod without credentials: ÷ an empty program; with ten times the models; without the pack.
 
+A pack without rules is measured, too: what the engine and any pack in Python take to ask and to answer.
+
 Printed are medians of the seconds that pass and of the processor time of all processes of a preview (engine,
 language host, program, plugins, pack), the processor time of the pack's own process, and ratios of both.
 Cases alternate, in one round in one direction and in the next in the other, so that none has the warmer
@@ -8,7 +10,7 @@ then still tells what was done. It needs the engine, neither root nor a cluster:
 
     python3 -m toolchain engine && .toolchain/venv/bin/python -m benchmarks.preview --rounds 5
 
-`--pack` measures the stack with and without the pack only, in half the time.
+`--pack` measures the stack with the pack, without it and with one that has no rules only, in half the time.
 """
 
 from __future__ import annotations
@@ -38,6 +40,19 @@ EMPTY = (
     f"name: {PROJECT}\nruntime: {{name: python, options: {{toolchain: pip, virtualenv: {paths.VENV}}}}}\n",
     '"""Registers nothing."""\n',
 )
+SILENT = f"""import sys
+
+sys.path.insert(0, {str(paths.ROOT)!r})
+
+from policies import protocol
+
+protocol.without_sdk()
+
+from policies import server
+
+server.serve(server.Pack((), ()))
+"""
+"""A pack that decodes every resource, as ours does, and has no rules."""
 _TIMEOUT_SECONDS = 600
 
 
@@ -48,7 +63,8 @@ class Case:
     name: str
     program: Path
     settings: Path
-    policies: bool
+    pack: Path | None
+    """The policy pack as a program."""
 
 
 @dataclass
@@ -86,8 +102,10 @@ def main() -> None:
         figures = measure(folder, stack, (*others, *with_pack), arguments.rounds)
     for case, of_case in figures.items():
         print(f"{case}: {of_case.resources} resources", *of_case.lines(), sep="\n    ")
-    without, plain = (case.name for case in with_pack)
+    without, silent, plain = (case.name for case in with_pack)
     _ratio(figures, plain, without)
+    _ratio(figures, silent, without)
+    _ratio(figures, plain, silent)
     if not arguments.pack:
         no_pack, empty, larger = (case.name for case in others)
         _ratio(figures, plain, empty)
@@ -95,10 +113,24 @@ def main() -> None:
         _ratio(figures, larger, plain)
 
 
-def pack_cases(folder: Path, stack: str) -> tuple[Case, Case]:
-    """The stack without the pack, and with it."""
+def pack_cases(folder: Path, stack: str) -> tuple[Case, Case, Case]:
+    """The stack without a pack, with one that has no rules, and with the platform's."""
     settings = _write(folder / "plain", stack, _settings(stack))
-    return Case(f"{stack}, no pack", paths.ROOT, settings, False), Case(stack, paths.ROOT, settings, True)
+    return (
+        Case(f"{stack}, no pack", paths.ROOT, settings, None),
+        Case(f"{stack}, no rules", paths.ROOT, settings, _silent_pack(folder)),
+        Case(stack, paths.ROOT, settings, toolchain_stack.ANALYZER),
+    )
+
+
+def _silent_pack(folder: Path) -> Path:
+    pack = folder / "silent" / "policies"
+    pack.mkdir(parents=True)
+    (pack / "__main__.py").write_text(SILENT)
+    program = pack / "analyzer"
+    program.write_text(f'#!/bin/sh\nexec {paths.VENV}/bin/python {pack} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 def other_cases(folder: Path, stack: str, times: int) -> tuple[Case, Case, Case]:
@@ -110,9 +142,9 @@ def other_cases(folder: Path, stack: str, times: int) -> tuple[Case, Case, Case]
     nothing = _write(folder / "nothing", stack, {"config": {}})
     larger = _write(folder / "larger", stack, with_models(_settings(stack), times))
     return (
-        Case("empty program, no pack", empty, nothing, False),
-        Case("empty program", empty, nothing, True),
-        Case(f"{stack}, {times}× the models", paths.ROOT, larger, True),
+        Case("empty program, no pack", empty, nothing, None),
+        Case("empty program", empty, nothing, toolchain_stack.ANALYZER),
+        Case(f"{stack}, {times}× the models", paths.ROOT, larger, toolchain_stack.ANALYZER),
     )
 
 
@@ -122,7 +154,7 @@ def measure(folder: Path, stack: str, cases: Sequence[Case], rounds: int) -> dic
     for number in range(rounds + 1):
         for case in cases if number % 2 else reversed(cases):
             of_case = figures[case.name]
-            with PackProcess(folder, expected=case.policies) as watched:
+            with PackProcess(folder, expected=case.pack is not None) as watched:
                 seconds, processor, of_case.resources = preview(case, stack, folder)
             if number:
                 of_case.seconds.append(seconds)
@@ -193,7 +225,7 @@ def _ratio(figures: Mapping[str, Figures], name: str, reference: str) -> None:
 def preview(case: Case, stack: str, folder: Path) -> tuple[float, float, int]:
     """Seconds and processor time of one preview from an empty state, and what it would create."""
     with tempfile.TemporaryDirectory(dir=folder) as state:
-        environment = _environment(folder / "levels.json", Path(state), policies=case.policies)
+        environment = _environment(folder / "levels.json", Path(state), case.pack)
         pulumi = [str(paths.BIN / "pulumi")]
         _run([*pulumi, "stack", "init", stack, "--cwd", str(case.settings.parent)], environment, case.program)
         options = ["--stack", stack, "--config-file", str(case.settings), "--suppress-progress"]
@@ -221,16 +253,18 @@ def _run(command: list[str], environment: Mapping[str, str], cwd: Path) -> str:
     return done.stdout
 
 
-def _environment(levels: Path, state: Path, *, policies: bool) -> dict[str, str]:
+def _environment(levels: Path, state: Path, pack: Path | None) -> dict[str, str]:
     """The toolchain's engine and plugins; a state of the measurement's own; no cloud account."""
     prefixes = ("AWS_", "GOOGLE_", "CLOUDSDK_", "PULUMI_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
     environment |= toolchain_stack.environment()
     del environment["PULUMI_CONFIG_PASSPHRASE_FILE"]
     environment |= {"PULUMI_BACKEND_URL": f"file://{state}", "PULUMI_CONFIG_PASSPHRASE": "benchmark"}
-    if not policies:
+    if pack is None:
         del environment["PULUMI_OPTION_POLICY_PACK"]
-    elif levels.is_file():
+        return environment
+    environment["PULUMI_OPTION_POLICY_PACK"] = str(pack)
+    if levels.is_file() and pack == toolchain_stack.ANALYZER:
         environment["PULUMI_OPTION_POLICY_PACK_CONFIG"] = str(levels)
     return environment
 
