@@ -51,7 +51,6 @@ EXEMPTED: Final = {
     ("rbac-escalation", "ClusterRole", "cert-manager-controller-orders"),
     ("rbac-escalation", "ClusterRole", "elastic-operator"),
     ("job-deadline", "Job", "cert-manager-startupapicheck"),
-    ("container-credentials", "StatefulSet", "elastic-operator"),
 }
 """Rule, kind and name of what the charts cannot be told otherwise."""
 
