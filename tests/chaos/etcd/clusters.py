@@ -211,17 +211,22 @@ class EtcdUnderTest:
 
     # --- life
 
-    def start(self) -> None:
-        """All members, from nothing."""
-        self.prepare_all()
-        for member in self.members:
-            member.start()
-        self.wait_healthy()
+    def start(self, snapshot: Path | None = None, sha256: str | None = None) -> list[Start]:
+        """All members at once, without data, and how each has begun.
 
-    def prepare_all(self, snapshot: Path | None = None, sha256: str | None = None) -> list[Start]:
-        """All init containers at once: without data, each waits for the others."""
+        Each starts as soon as its own init container is through, as in a pod: the others may still be asking,
+        and then it has to answer.
+        """
+
+        def begin(member: EtcdMember) -> Start:
+            how = member.prepare(snapshot, sha256)
+            member.start()
+            return how
+
         with ThreadPoolExecutor(len(self.members)) as pool:
-            return list(pool.map(lambda member: member.prepare(snapshot, sha256), self.members))
+            begun = list(pool.map(begin, self.members))
+        self.wait_healthy()
+        return begun
 
     def close(self) -> None:
         for member in self.members:

@@ -204,10 +204,7 @@ def test_f30_after_a_total_loss_everything_up_to_the_snapshot_is_back(
         member.kill()
         member.wipe()
 
-    assert cluster.prepare_all(taken.path, taken.sha256) == [Start.NEW] * 3
-    for member in cluster.members:
-        member.start()
-    cluster.wait_healthy()
+    assert cluster.start(taken.path, taken.sha256) == [Start.NEW] * 3
     cluster.assert_nothing_lost(covered)
     with cluster.writer("f30-after") as after:
         after.wait_for(50, _SECONDS)
@@ -257,4 +254,4 @@ def test_f30_a_tampered_snapshot_is_refused(fresh_cluster: Factory, tmp_path: Pa
     assert not member.data.exists(), "a refused snapshot left something that a member would start from"
 
     taken.path.write_bytes(genuine)
-    assert cluster.prepare_all(taken.path, taken.sha256) == [Start.NEW] * 3
+    assert cluster.start(taken.path, taken.sha256) == [Start.NEW] * 3
