@@ -60,7 +60,7 @@ for one in {PORTS!r}:
     threading.Thread(target=answer, args=one).start()
 """
 
-ROUNDS, SETTLING, SECONDS = 6, 3, 1.5
+ROUNDS, SETTLING, SECONDS = 10, 4, 1.5
 # A new pod is refused until the controller knows its address, and not yet held back itself: what counts is
 # what it finds out afterwards. One success is enough there: on a busy machine packets get lost, never found.
 PROBE = f"""
