@@ -284,31 +284,16 @@ class AuditTrail(pulumi.ComponentResource):
             ),
             termination_grace_period_seconds=30,
             containers=[
-                core.v1.ContainerArgs(
-                    name="collector",
-                    image=self._args.image,
-                    image_pull_policy="IfNotPresent",
-                    command=["python3", "-m", "audit_trail"],
-                    args=[
+                self._container(
+                    [
                         "collect",
                         f"--store={TRAIL}",
                         f"--port={METRICS_PORT}",
                         f"--thresholds={plan.thresholds}",
                         *plan.inputs,
-                        *(["--print"] if plan.print_records else []),
                     ],
-                    env=[_node_name()],
-                    ports=[container_port("metrics", METRICS_PORT)],
-                    resources=_requirements(plan),
-                    security_context=_reader(),
-                    startup_probe=http_probe("/healthz", "metrics", period=5, failures=60),
-                    readiness_probe=http_probe("/healthz", "metrics", period=10),
-                    liveness_probe=http_probe("/healthz", "metrics", period=30, failures=6),
-                    termination_message_policy="FallbackToLogsOnError",
-                    volume_mounts=[
-                        core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
-                        *(mount(volume, path) for volume, path in folders.items()),
-                    ],
+                    [mount(volume, path) for volume, path in folders.items()],
+                    _reader(),
                 )
             ],
             volumes=[folder_volume(volume, path) for volume, path in folders.items()],
@@ -325,12 +310,8 @@ class AuditTrail(pulumi.ComponentResource):
             security_context=pod_security_context(),
             termination_grace_period_seconds=30,
             containers=[
-                core.v1.ContainerArgs(
-                    name="collector",
-                    image=self._args.image,
-                    image_pull_policy="IfNotPresent",
-                    command=["python3", "-m", "audit_trail"],
-                    args=[
+                self._container(
+                    [
                         "receive",
                         f"--store={TRAIL}",
                         f"--listen={RECORDS_PORT}",
@@ -338,23 +319,41 @@ class AuditTrail(pulumi.ComponentResource):
                         f"--client={sender.name}",
                         f"--port={METRICS_PORT}",
                         f"--thresholds={plan.thresholds}",
-                        *(["--print"] if plan.print_records else []),
                     ],
-                    env=[_node_name()],
-                    ports=[container_port("metrics", METRICS_PORT), container_port("records", RECORDS_PORT)],
-                    resources=_requirements(plan),
-                    security_context=container_security_context(),
-                    startup_probe=http_probe("/healthz", "metrics", period=5, failures=60),
-                    readiness_probe=http_probe("/healthz", "metrics", period=10),
-                    liveness_probe=http_probe("/healthz", "metrics", period=30, failures=6),
-                    termination_message_policy="FallbackToLogsOnError",
-                    volume_mounts=[
-                        core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL),
-                        mount("tls", TLS),
-                    ],
+                    [mount("tls", TLS)],
+                    container_security_context(),
+                    [container_port("records", RECORDS_PORT)],
                 )
             ],
             volumes=[secret_volume("tls", SERVER_SECRET, ["tls.crt", "tls.key", "ca.crt"])],
+        )
+
+    def _container(
+        self,
+        arguments: Sequence[str],
+        mounts: Sequence[core.v1.VolumeMountArgs],
+        security: core.v1.SecurityContextArgs,
+        ports: Sequence[core.v1.ContainerPortArgs] = (),
+    ) -> core.v1.ContainerArgs:
+        """What writes a trail, wherever its records come from."""
+        return core.v1.ContainerArgs(
+            name="collector",
+            image=self._args.image,
+            image_pull_policy="IfNotPresent",
+            command=["python3", "-m", "audit_trail"],
+            args=[
+                *arguments,
+                *(["--print"] if self._plan.print_records else []),
+            ],
+            env=[_node_name()],
+            ports=[container_port("metrics", METRICS_PORT), *ports],
+            resources=_requirements(self._plan),
+            security_context=security,
+            startup_probe=http_probe("/healthz", "metrics", period=5, failures=60),
+            readiness_probe=http_probe("/healthz", "metrics", period=10),
+            liveness_probe=http_probe("/healthz", "metrics", period=30, failures=6),
+            termination_message_policy="FallbackToLogsOnError",
+            volume_mounts=[core.v1.VolumeMountArgs(name=_CLAIM, mount_path=TRAIL), *mounts],
         )
 
     def _jobs(self, name: str, depends_on: Sequence[pulumi.Resource]) -> None:
